@@ -1,0 +1,236 @@
+"""Negatives that come free with the batch: other queries' positives, and queues of earlier ones.
+
+Each piece names *pools*: document vectors that serve every query of the batch, with their document rows. The trainer scores
+them in one product and masks, by row number, every document that a query must not be pushed from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from core.params import Citation, Piece, param
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+DPR = Citation(
+    "Karpukhin et al.",
+    2020,
+    "Dense Passage Retrieval for Open-Domain Question Answering",
+    "https://arxiv.org/abs/2004.04906",
+)
+
+
+@dataclass
+class BatchStep:
+    """The vectors of one training step, already normalised where the similarity is cosine.
+
+    ``positives`` (B, D) of documents ``positive_rows`` (B,); ``mined`` (B, m, D) of ``mined_rows`` (B, m), -1 = none, or
+    None. With a key encoder ``positives`` are its vectors and carry no gradient.
+    """
+
+    positives: Tensor
+    positive_rows: Tensor
+    mined: Tensor | None
+    mined_rows: Tensor | None
+
+
+class BatchNegatives(Piece):
+    """Base of the batch pieces."""
+
+    family = "batch"
+    #: True where a slow copy of the encoder makes the document vectors (MoCo).
+    uses_key_encoder: ClassVar[bool] = False
+
+    @property
+    def shares_mined(self) -> bool:
+        """Whether the mined negatives of one query serve the whole batch."""
+        return False
+
+    @property
+    def gives_negatives(self) -> bool:
+        """Whether training is possible without mined negatives."""
+        return True
+
+    def start(self, dim: int) -> dict[str, Tensor]:
+        """The piece's state before the first step: named tensors, empty for most."""
+        return {}
+
+    def pools(self, step: BatchStep, state: dict[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """[(vectors (M, D), doc_rows int64 (M,), -1 = empty place)], scored against every query of the batch."""
+        raise TypeError(f"{type(self).__name__} names no pools")
+
+    def narrow(self, scores: Tensor, is_allowed: Tensor) -> Tensor:
+        """Which of the allowed pool entries are used, bool (B, M); all of them unless the piece says otherwise."""
+        return is_allowed
+
+    def finish(self, step: BatchStep, state: dict[str, Tensor]) -> None:
+        """Update the state after the optimiser's step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoBatch(BatchNegatives):
+    """Each query meets its own mined negatives only.
+
+    Shows what a source of negatives does by itself, with nothing free mixed in. Nothing holds the rest of the space in
+    order, so with few hard negatives the model can lose what it knew about easy ones.
+    """
+
+    key = "none"
+    title = "No batch negatives"
+    source = Citation(
+        "Xiong et al.",
+        2020,
+        "Approximate Nearest Neighbor Negative Contrastive Learning for Dense Text Retrieval",
+        "https://arxiv.org/abs/2007.00808",
+    )
+
+    @property
+    def gives_negatives(self):
+        return False
+
+    def pools(self, step, state):
+        return []
+
+
+def _batch_pools(step: BatchStep, shares_mined: bool) -> list[tuple[Tensor, Tensor]]:
+    pools = [(step.positives, step.positive_rows)]
+    if shares_mined and step.mined is not None:
+        pools.append((step.mined.reshape(-1, step.mined.shape[-1]), step.mined_rows.reshape(-1)))
+    return pools
+
+
+@dataclass(frozen=True, kw_only=True)
+class InBatch(BatchNegatives):
+    """The positives of the other queries in the batch are negatives for this one.
+
+    A batch of B gives B - 1 negatives a query for the price of one matrix product. With mined negatives too, those of every
+    query serve the whole batch, as in DPR. A query's own other positives and texts identical to one are masked. Random in
+    nature, so they are easy; and popular documents come as negatives more often.
+    """
+
+    key = "in-batch"
+    title = "In-batch"
+    source = DPR
+    share_mined: bool = param(True, "mined negatives of each query serve every query of the batch")
+
+    @property
+    def shares_mined(self):
+        return self.share_mined
+
+    def pools(self, step, state):
+        return _batch_pools(step, self.share_mined)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HardestInBatch(BatchNegatives):
+    """Only the nearest of the other positives in the batch are used, at most a few for each query.
+
+    Online hard mining: no index, no search, only the batch's own scores. Facebook's search used at most two. Its hardness is
+    bounded by the batch: small batches hold nothing hard.
+    """
+
+    key = "hardest-in-batch"
+    title = "Hardest in batch"
+    difficulty = "medium"
+    source = Citation(
+        "Huang et al.", 2020, "Embedding-based Retrieval in Facebook Search", "https://arxiv.org/abs/2006.11632"
+    )
+    per_positive: int = param(2, "negatives kept for each pair", ge=1, le=1000)
+
+    def pools(self, step, state):
+        return _batch_pools(step, False)
+
+    def narrow(self, scores, is_allowed):
+        import torch
+
+        k = min(self.per_positive, scores.shape[1])
+        hardest = scores.detach().masked_fill(~is_allowed, -torch.inf).topk(k, 1).indices
+        is_hardest = torch.zeros_like(is_allowed).scatter_(1, hardest, True)
+        return is_allowed & is_hardest
+
+
+def _start_queue(size: int, dim: int) -> dict[str, Tensor]:
+    import torch
+
+    return {
+        "vectors": torch.zeros(size, dim),
+        "rows": torch.full((size,), -1, dtype=torch.int64),
+        "next": torch.zeros((), dtype=torch.int64),
+    }
+
+
+def _enqueue(step: BatchStep, state: dict[str, Tensor]) -> None:
+    """First in, first out; a batch larger than the queue leaves its last documents."""
+    import torch
+
+    size = len(state["rows"])
+    vectors, rows = step.positives.detach()[-size:], step.positive_rows[-size:]
+    places = (state["next"] + torch.arange(len(rows))) % size
+    state["vectors"][places] = vectors
+    state["rows"][places] = rows
+    state["next"] = (state["next"] + len(rows)) % size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queue(BatchNegatives):
+    """Documents of earlier batches stay in a queue and go on serving as negatives.
+
+    Many more negatives than the batch holds, without encoding them again. Their vectors come from earlier states
+    of the model: the longer the queue, the staler. On a small corpus it soon holds the query's own positive, which is
+    masked by its row number.
+    """
+
+    key = "queue"
+    title = "Memory queue"
+    cost = "low"
+    difficulty = "medium"
+    source = Citation(
+        "Wu et al.", 2018, "Unsupervised Feature Learning via Non-Parametric Instance Discrimination", "https://arxiv.org/abs/1805.01978"
+    )
+    size: int = param(1024, "documents kept", unit="documents", ge=1, le=1_000_000)
+
+    def start(self, dim):
+        return _start_queue(self.size, dim)
+
+    def pools(self, step, state):
+        return [*_batch_pools(step, True), (state["vectors"], state["rows"])]
+
+    def finish(self, step, state):
+        _enqueue(step, state)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoCo(BatchNegatives):
+    """A queue filled by a slow copy of the encoder, so that its entries agree with each other.
+
+    The key encoder follows k <- m k + (1 - m) q and makes every document vector, positives included; only the query
+    side carries a gradient. Contriever used m = .9995 and 131,072 keys; such an m needs tens of thousands of steps, so
+    short trainings want a smaller one. Both sides must share one tower.
+    """
+
+    key = "moco"
+    title = "MoCo"
+    cost = "medium"
+    difficulty = "hard"
+    uses_key_encoder = True
+    needs = ("shared towers",)
+    source = Citation(
+        "He et al.", 2019, "Momentum Contrast for Unsupervised Visual Representation Learning", "https://arxiv.org/abs/1911.05722"
+    )
+    size: int = param(1024, "keys kept", unit="documents", ge=1, le=1_000_000)
+    momentum: float = param(0.99, "share of the old key encoder kept at each step", ge=0.0, le=0.99999)
+
+    def start(self, dim):
+        return _start_queue(self.size, dim)
+
+    def pools(self, step, state):
+        # The keys of this batch serve as negatives too: with an empty queue the first step would have none.
+        return [(step.positives, step.positive_rows), (state["vectors"], state["rows"])]
+
+    def finish(self, step, state):
+        _enqueue(step, state)
+
+
+BATCH: tuple[type[BatchNegatives], ...] = (NoBatch, InBatch, HardestInBatch, Queue, MoCo)

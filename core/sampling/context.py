@@ -1,0 +1,129 @@
+"""What a source or a filter may ask for while it mines: corpus, lexical index, vectors, twins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.corpus.judgements import Judgements
+
+if TYPE_CHECKING:
+    from core.corpus.corpus import Corpus
+    from core.search.bm25 import BM25
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Embeddings of all queries and documents of a corpus by one state of a model.
+
+    ``queries``: float32 (Q, D); ``documents``: float32 (C, D); row numbers are the corpus's.
+    ``similarity``: dot | cosine | l2. ``label`` says which model and step, for tables and cache keys.
+    """
+
+    queries: np.ndarray
+    documents: np.ndarray
+    similarity: str
+    label: str
+
+    def score_pairs(self, query_rows: np.ndarray, doc_rows: np.ndarray) -> np.ndarray:
+        """float32 scores of the pairs (larger = closer); -inf where ``doc_rows`` is -1."""
+        from core.search.exact import score_pairs
+
+        return score_pairs_padded(
+            lambda q, d: score_pairs(self.queries, self.documents, q, d, similarity=self.similarity),
+            query_rows,
+            doc_rows,
+        )
+
+
+def score_pairs_padded(score, query_rows: np.ndarray, doc_rows: np.ndarray) -> np.ndarray:
+    """Scores of (Q, C) candidates, -inf where padded; ``score`` takes two 1-D arrays of rows."""
+    rows = np.broadcast_to(query_rows.reshape(-1, *[1] * (doc_rows.ndim - 1)), doc_rows.shape)
+    is_real = doc_rows >= 0
+    scores = np.full(doc_rows.shape, -np.inf, np.float32)
+    scores[is_real] = score(rows[is_real], doc_rows[is_real])
+    return scores
+
+
+class MiningContext:
+    """Everything shared by the lanes of one recipe on one corpus; costly parts are made when first asked for.
+
+    ``vectors_of``: gives the Vectors of ``"current"`` (the model as it is now), ``"start"`` (before the
+    first step) or of a trial's folder.
+    """
+
+    def __init__(self, corpus: Corpus, vectors_of: Callable[[str], Vectors]):
+        self.corpus = corpus
+        self._vectors_of = vectors_of
+
+    def vectors(self, which: str = "current") -> Vectors:
+        """Vectors of one model; see the class."""
+        return self._vectors_of(which)
+
+    @cached_property
+    def bm25(self) -> BM25:
+        """The lexical index over the whole corpus."""
+        from core.search.bm25 import BM25
+
+        return BM25.fit(self.corpus.document_texts())
+
+    @cached_property
+    def training_pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """(query_rows, doc_rows) of every positive pair of the training split."""
+        train = self.corpus.splits.get("train")
+        if train is None:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        query_rows, doc_rows, _ = train.only_positive().pairs()
+        return query_rows, doc_rows
+
+    @cached_property
+    def protected(self) -> Judgements:
+        """Known positives and documents with exactly a positive's text: never a negative of that query."""
+        positives = self.corpus.positives
+        groups = identical_groups(self.corpus.document_texts())
+        query_rows, doc_rows, _ = positives.pairs()
+        order = np.argsort(groups, kind="stable")
+        starts = np.searchsorted(groups[order], groups[doc_rows], "left")
+        ends = np.searchsorted(groups[order], groups[doc_rows], "right")
+        counts = ends - starts
+        if counts.size == 0 or counts.max() == 1:
+            return positives
+        index = np.repeat(starts, counts) + (np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts))
+        return Judgements.from_pairs(
+            np.repeat(query_rows, counts), order[index], np.ones(len(index), np.int16), positives.n_queries
+        )
+
+    def twins(self, threshold: float) -> Judgements:
+        """Documents whose shingles overlap a known positive's by ``threshold`` or more, by query."""
+        if threshold not in self._twins:
+            self._twins[threshold] = self._find_twins(threshold)
+        return self._twins[threshold]
+
+    @cached_property
+    def _twins(self) -> dict[float, Judgements]:
+        return {}
+
+    def _find_twins(self, threshold: float) -> Judgements:
+        from core.search.twins import twin_matrix
+
+        query_rows, doc_rows, _ = self.corpus.positives.pairs()
+        rows, inverse = np.unique(doc_rows, return_inverse=True)
+        matrix = twin_matrix(self.corpus.document_texts(), rows, threshold=threshold).tocsr()
+        of_pair = matrix[inverse].tocoo()
+        return Judgements.from_pairs(
+            query_rows[of_pair.row],
+            of_pair.col.astype(np.int64),
+            np.ones(of_pair.nnz, np.int16),
+            self.corpus.positives.n_queries,
+        )
+
+
+def identical_groups(texts: list[str]) -> np.ndarray:
+    """int64 group number of each text; two texts share a number iff they are the same string."""
+    import pyarrow as pa
+
+    return pa.array(texts, pa.large_string()).dictionary_encode().indices.to_numpy().astype(np.int64)

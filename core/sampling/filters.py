@@ -1,0 +1,121 @@
+"""Rules that refuse candidates suspected to be unlabelled positives. Sampling and filtering compose freely."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.params import Citation, Piece, param
+from core.sampling.context import MiningContext
+
+NV_RETRIEVER = Citation(
+    "Moreira et al.",
+    2024,
+    "NV-Retriever: Improving text embedding models with effective hard-negative mining",
+    "https://arxiv.org/abs/2407.15831",
+)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """One block of candidates as filters and pickers see it.
+
+    ``query_rows`` int64 (Q,); ``doc_rows`` int64 (Q, C), -1 = none; ``ranks`` int32 (Q, C), 1-based, raw;
+    ``scores`` float32 (Q, C) on the source's scale, -inf where none; ``positive_scores`` float32 (Q,): the lowest score
+    that the same source gives to a positive of the query, so that a cut protects every one of them.
+    """
+
+    query_rows: np.ndarray
+    doc_rows: np.ndarray
+    ranks: np.ndarray
+    scores: np.ndarray
+    positive_scores: np.ndarray
+
+
+class Filter(Piece):
+    """Base of the filters."""
+
+    family = "filter"
+
+    def keep(self, context: MiningContext, looked: Looked) -> np.ndarray:
+        """bool (Q, C): False where the rule refuses the candidate."""
+        raise TypeError(f"{type(self).__name__} filters nothing")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearDuplicates(Filter):
+    """A near copy of a positive is not a negative.
+
+    Word shingles of three tokens are compared exactly; a document whose Jaccard overlap with any known positive of the
+    query reaches the threshold is refused. Users of every miner report copies of the positive under another id.
+    It does not see paraphrases, which share the meaning but not the words.
+    """
+
+    key = "near-duplicates"
+    title = "Near-duplicates of the positive"
+    cost = "low"
+    source = Citation(
+        "Broder", 1997, "On the resemblance and containment of documents", "https://doi.org/10.1109/SEQUEN.1997.666900"
+    )
+    threshold: float = param(0.8, "Jaccard overlap of word 3-shingles from which a text is a copy", ge=0.1, le=1.0)
+
+    def keep(self, context, looked):
+        twins = context.twins(self.threshold)
+        return ~twins.contains(looked.query_rows[:, None], looked.doc_rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AbsoluteCut(Filter):
+    """A candidate that scores above a fixed value is refused.
+
+    Keeps s- < c. Simple, but one value must fit every query: those whose positive itself scores low lose nothing,
+    those with many close documents lose all. The value is on the source's own scale (BM25 scores are not cosines).
+    """
+
+    key = "absolute"
+    title = "Absolute cut"
+    source = NV_RETRIEVER
+    maximum: float = param(0.7, "largest score that may stay", unit="score", ge=-1000.0, le=1000.0)
+
+    def keep(self, context, looked):
+        return looked.scores < self.maximum
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarginCut(Filter):
+    """A candidate must score below the positive by a margin.
+
+    Keeps s- <= s+ - m, with s+ the lowest-scored positive of the query. It adapts to the query; the same margin means
+    less where scores spread more.
+    """
+
+    key = "margin"
+    title = "Margin below the positive"
+    source = NV_RETRIEVER
+    margin: float = param(0.05, "distance that must lie between the positive and a negative", unit="score", ge=0.0, le=1000.0)
+
+    def keep(self, context, looked):
+        return looked.scores <= (looked.positive_scores - np.float32(self.margin))[:, None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PercentageCut(Filter):
+    """A candidate must score below a share of the positive's score.
+
+    Keeps s- <= s+ - |s+| (1 - r): for positive scores s- <= r s+, and still a stricter rule where scores are negative.
+    NV-Retriever found r = .95 best among its cuts. A badly scored positive refuses everything; then fewer negatives are
+    returned, and the table says so.
+    """
+
+    key = "percentage"
+    title = "Percentage of the positive"
+    source = NV_RETRIEVER
+    ratio: float = param(0.95, "share of the positive's score that a negative may reach", ge=0.0, le=1.0)
+
+    def keep(self, context, looked):
+        positive = looked.positive_scores
+        return looked.scores <= (positive - np.abs(positive) * np.float32(1 - self.ratio))[:, None]
+
+
+FILTERS: tuple[type[Filter], ...] = (NearDuplicates, AbsoluteCut, MarginCut, PercentageCut)

@@ -1,0 +1,48 @@
+"""Where the pairs (query, positive) come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.params import Citation, Piece, param
+from core.sampling.context import MiningContext
+
+
+class Positives(Piece):
+    """Base of the positive builders."""
+
+    family = "positives"
+
+    def pairs(self, context: MiningContext) -> tuple[np.ndarray, np.ndarray]:
+        """Training pairs as two int64 arrays (query_rows, doc_rows), ordered by query then document."""
+        raise TypeError(f"{type(self).__name__} builds no pairs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labelled(Positives):
+    """A document judged relevant to the query is pulled towards it.
+
+    Every judged pair of the training split with at least the chosen grade is one example; a query with three
+    positives gives three, and none of the three is ever used as its negative. It fails where the judgements do:
+    most collections label one document of the many that would answer.
+    """
+
+    key = "labelled"
+    title = "Labelled positives"
+    source = Citation(
+        "Huang et al.", 2020, "Embedding-based Retrieval in Facebook Search", "https://arxiv.org/abs/2006.11632"
+    )
+    min_grade: int = param(1, "lowest grade that counts as a positive to train on", ge=1, le=10)
+
+    def pairs(self, context: MiningContext) -> tuple[np.ndarray, np.ndarray]:
+        train = context.corpus.splits.get("train")
+        if train is None:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        query_rows, doc_rows, grades = train.pairs()
+        is_used = grades >= self.min_grade
+        return query_rows[is_used], doc_rows[is_used]
+
+
+POSITIVES: tuple[type[Positives], ...] = (Labelled,)

@@ -1,0 +1,303 @@
+"""Strategies of the literature as named recipes: a preset is only a choice of pieces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.errors import ParameterError
+from core.params import Citation, Cost, Difficulty
+from core.sampling.batch import DPR, HardestInBatch, InBatch, MoCo, NoBatch, Queue
+from core.sampling.filters import NV_RETRIEVER, NearDuplicates, PercentageCut
+from core.sampling.pickers import SimANS, Top, Uniform
+from core.sampling.recipe import Lane, Recipe
+from core.sampling.schedule import EverySteps
+from core.sampling.sources import BM25Source, Dense, Gold, RandomCorpus, StaticDense
+from core.sampling.windows import RankWindow
+
+FAMILY_TITLES = {
+    "batch": "Free with the batch",
+    "static": "Mined once",
+    "dynamic": "Mined again while training",
+    "denoised": "Guarded against false negatives",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """A named recipe with its lesson: first line the idea, then how it works and when it fails."""
+
+    name: str
+    title: str
+    family: str
+    lesson: str
+    source: Citation
+    recipe: Recipe
+    cost: Cost
+    difficulty: Difficulty
+    is_seed_named: bool = True
+
+    @property
+    def idea(self) -> str:
+        """The first sentence of the lesson."""
+        return self.lesson.split("\n", 1)[0]
+
+    def to_dict(self) -> dict:
+        """JSON-ready, for ``negspace recipes --json``."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "family": self.family,
+            "idea": self.idea,
+            "cost": self.cost,
+            "difficulty": self.difficulty,
+            "seed_named": self.is_seed_named,
+            "source": str(self.source),
+            "url": self.source.url,
+            "recipe": self.recipe.to_dict(),
+        }
+
+
+EBR = RandomCorpus.source
+ANCE = Dense.source
+LUAN = Citation(
+    "Luan et al.", 2020, "Sparse, Dense, and Attentional Representations for Text Retrieval", "https://arxiv.org/abs/2005.00181"
+)
+
+_ALL = (
+    Preset(
+        name="in-batch",
+        title="In-batch negatives",
+        family="batch",
+        lesson="The other queries' positives in the batch serve as negatives, free of charge.\n"
+        "One matrix product scores every pair of the batch. The baseline that everything else is measured against: its "
+        "negatives are random in nature, so most teach little, and a larger batch helps by making a hard one likelier.",
+        source=DPR,
+        recipe=Recipe(batch=InBatch()),
+        cost="free",
+        difficulty="easy",
+    ),
+    Preset(
+        name="gold",
+        title="Gold negatives",
+        family="batch",
+        lesson="Positives of other training queries, drawn from the whole training set.\n"
+        "As in-batch, but independent of which queries happen to share a batch, and of the batch's size.",
+        source=DPR,
+        recipe=Recipe(batch=NoBatch(), mined=(Lane(source=Gold(), per_query=8),)),
+        cost="low",
+        difficulty="easy",
+    ),
+    Preset(
+        name="hardest-in-batch",
+        title="Online hardest in batch",
+        family="batch",
+        lesson="Of the batch's other positives only the two nearest are used.\n"
+        "Hard negatives without an index. Bounded by the batch: what is not in it cannot be found.",
+        source=EBR,
+        recipe=Recipe(batch=HardestInBatch()),
+        cost="free",
+        difficulty="medium",
+    ),
+    Preset(
+        name="memory-queue",
+        title="Memory queue",
+        family="batch",
+        lesson="Documents of earlier batches go on serving as negatives from a queue.\n"
+        "Many negatives for one batch's encoding; the older ones were encoded by an earlier state of the model.",
+        source=Queue.source,
+        recipe=Recipe(batch=Queue()),
+        cost="low",
+        difficulty="medium",
+    ),
+    Preset(
+        name="moco",
+        title="MoCo",
+        family="batch",
+        lesson="A queue filled by a slowly moving copy of the encoder.\n"
+        "Entries agree with each other better than in a plain queue. The price: the document side gets no gradient, and "
+        "the momentum must fit the length of the training.",
+        source=MoCo.source,
+        recipe=Recipe(batch=MoCo()),
+        cost="medium",
+        difficulty="hard",
+    ),
+    Preset(
+        name="random",
+        title="Random negatives",
+        family="static",
+        lesson="Any documents of the corpus, drawn anew each epoch, beside the batch's own.\n"
+        "They reach documents that are nobody's positive, which in-batch never shows the model. Safe and easy: their softmax "
+        "weight is almost zero once the model has learned topics.",
+        source=EBR,
+        recipe=Recipe(batch=InBatch(), mined=(Lane(source=RandomCorpus(), per_query=2),)),
+        cost="low",
+        difficulty="easy",
+    ),
+    Preset(
+        name="bm25",
+        title="BM25 hard negatives",
+        family="static",
+        lesson="Documents that share the query's words but are not labelled as its answer, beside the batch's own.\n"
+        "Two of the first fifty of BM25 are drawn for each query and epoch, and meet only their own query. They teach "
+        "the difference between same words and same meaning; the very first ranks often hold unlabelled answers.",
+        source=DPR,
+        recipe=Recipe(
+            batch=InBatch(share_mined=False),
+            mined=(Lane(source=BM25Source(), window=RankWindow(last=50), picker=Uniform(), per_query=2),),
+        ),
+        cost="low",
+        difficulty="easy",
+    ),
+    Preset(
+        name="dpr",
+        title="DPR: in-batch + one BM25",
+        family="static",
+        lesson="The batch's positives and one BM25 negative of each query serve every query of the batch.\n"
+        "2B - 1 negatives for each query with one hard among them: the recipe of the paper that made dense retrieval popular.",
+        source=DPR,
+        recipe=Recipe(batch=InBatch(), mined=(Lane(source=BM25Source(), window=RankWindow(last=50), picker=Top(), per_query=1),)),
+        cost="low",
+        difficulty="easy",
+    ),
+    Preset(
+        name="bm25-random",
+        title="BM25 + random",
+        family="static",
+        lesson="Hard lexical negatives and uniform random ones in one set.\n"
+        "The random ones keep the whole space in order while the lexical ones sharpen it.",
+        source=LUAN,
+        recipe=Recipe(
+            batch=NoBatch(),
+            mined=(
+                Lane(source=BM25Source(), window=RankWindow(last=50), picker=Uniform(), per_query=4),
+                Lane(source=RandomCorpus(), per_query=4),
+            ),
+        ),
+        cost="low",
+        difficulty="easy",
+    ),
+    Preset(
+        name="static-dense",
+        title="Static dense negatives",
+        family="static",
+        lesson="The best-ranked wrong documents of an earlier model, mined once before training.\n"
+        "Point it at a finished trial to mine with that model; without one the untrained encoder is searched. Stale as soon as the "
+        "new model has learned them.",
+        source=StaticDense.source,
+        recipe=Recipe(
+            batch=InBatch(),
+            mined=(Lane(source=StaticDense(), window=RankWindow(last=50), picker=Uniform(), per_query=2),),
+        ),
+        cost="medium",
+        difficulty="medium",
+    ),
+    Preset(
+        name="rank-window",
+        title="Rank window 101-500",
+        family="static",
+        lesson="Uniform from ranks 101 to 500 of a dense search, where few answers are left.\n"
+        "Facebook's search found this window best on its billions of documents, and mixed such negatives with random ones. On a "
+        "small corpus ranks that deep are nearly random.",
+        source=EBR,
+        recipe=Recipe(
+            batch=InBatch(),
+            mined=(Lane(source=StaticDense(), window=RankWindow(first=101, last=500), picker=Uniform(), per_query=2),),
+        ),
+        cost="medium",
+        difficulty="easy",
+    ),
+    Preset(
+        name="easy-hard-blend",
+        title="Easy : hard blend",
+        family="static",
+        lesson="Many random negatives for each hard one.\n"
+        "Facebook's search found that models trained on hard negatives alone lose to random ones, and that blends up to 100 : 1 "
+        "went on improving. Here 16 : 1; both counts are parameters.",
+        source=EBR,
+        recipe=Recipe(
+            batch=NoBatch(),
+            mined=(
+                Lane(source=RandomCorpus(), per_query=16),
+                Lane(source=StaticDense(), window=RankWindow(last=100), picker=Uniform(), per_query=1),
+            ),
+        ),
+        cost="medium",
+        difficulty="medium",
+    ),
+    Preset(
+        name="ance",
+        title="ANCE",
+        family="dynamic",
+        lesson="The model's own best-ranked wrong documents, searched again as it learns.\n"
+        "Once an epoch the corpus is encoded and searched with the model of that moment; negatives are drawn from its top ranks. "
+        "The largest gradients there are. Where labels are incomplete, many of these negatives are true answers.",
+        source=ANCE,
+        recipe=Recipe(
+            batch=InBatch(share_mined=False),
+            mined=(Lane(source=Dense(), window=RankWindow(last=50), picker=Uniform(), per_query=2),),
+            schedule=EverySteps(),
+        ),
+        cost="high",
+        difficulty="hard",
+    ),
+    Preset(
+        name="simans",
+        title="SimANS",
+        family="denoised",
+        lesson="Negatives that score about as high as the positive: ambiguous, not false.\n"
+        "Drawn from the top 100 of the current model with a probability that falls with the squared distance from the positive's score, "
+        "so documents far above it, probably unlabelled answers, are seldom taken.",
+        source=SimANS.source,
+        recipe=Recipe(
+            batch=InBatch(share_mined=False),
+            mined=(Lane(source=Dense(), window=RankWindow(last=100), picker=SimANS(), per_query=2),),
+            schedule=EverySteps(),
+        ),
+        cost="high",
+        difficulty="medium",
+    ),
+    Preset(
+        name="nv-retriever",
+        title="NV-Retriever: percentage cut",
+        family="denoised",
+        lesson="The top of the current model, but only below 95 % of the positive's score.\n"
+        "A positive-aware cut: what the model finds nearly as good as the labelled answer is left alone. Near-copies of the "
+        "positive are refused too. It costs one comparison and removes most false negatives; the hardest true ones go with them.",
+        source=NV_RETRIEVER,
+        recipe=Recipe(
+            batch=InBatch(share_mined=False),
+            mined=(
+                Lane(
+                    source=Dense(),
+                    window=RankWindow(last=100),
+                    filters=(NearDuplicates(), PercentageCut()),
+                    picker=Top(),
+                    per_query=2,
+                ),
+            ),
+            schedule=EverySteps(),
+        ),
+        cost="high",
+        difficulty="easy",
+        is_seed_named=False,
+    ),
+)
+
+PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}
+
+
+def preset(name: str) -> Preset:
+    """The preset of that name; raises ParameterError that lists the names."""
+    if name not in PRESETS:
+        raise ParameterError(f"recipe must be one of {', '.join(PRESETS)}; got {name!r}.")
+    return PRESETS[name]
+
+
+def name_of(recipe: Recipe) -> str:
+    """The title of the preset that equals the recipe, or "custom"."""
+    for known in PRESETS.values():
+        if known.recipe == recipe:
+            return known.title
+    return "custom"
+
+
