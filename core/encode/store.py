@@ -1,0 +1,153 @@
+"""Model folders in sentence-transformers' format, written and read without importing that library.
+
+Importing it takes several seconds, the files are a few lines of JSON; the tests open every kind of
+folder with the library itself.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.encode.char_ngram import NgramTokenizer
+from core.encode.encoders import CharNgram, Encoder, StaticEncoder, make_encoder
+from core.encode.model import EncoderModel
+from core.encode.subwords import SubwordTokenizer
+from core.errors import UserError
+
+OWN_FILE = "negspace_encoder.json"
+SIMILARITIES = {"cosine": "cosine", "dot": "dot", "l2": "euclidean"}
+_STATIC = "sentence_transformers.sentence_transformer.modules.static_embedding.StaticEmbedding"
+_NGRAM = "core.encode.st_char_ngram.CharNgramEmbedding"
+_ROUTER = "sentence_transformers.base.modules.router.Router"
+_NORMALIZE = "sentence_transformers.base.modules.normalize.Normalize"
+_WEIGHTS = "embedding.weight"
+
+
+def save_model(model: EncoderModel, folder: Path, similarity: str) -> None:
+    """Write ``model``; ``similarity``: cosine, dot or l2, raises ValueError otherwise."""
+    if similarity not in SIMILARITIES:
+        raise ValueError(f"similarity must be one of {', '.join(SIMILARITIES)}; got {similarity!r}.")
+    folder.mkdir(parents=True, exist_ok=True)
+    kind = _NGRAM if isinstance(model.encoder, CharNgram) else _STATIC
+    state = model.state()
+    if "shared" in state:
+        _write_tower(folder, model, state["shared"])
+        modules = [("", kind)]
+    else:
+        towers = {side: f"{side}_0_{kind.rsplit('.', 1)[1]}" for side in ("query", "document")}
+        for side, name in towers.items():
+            _write_tower(folder / name, model, state[side])
+        router = {
+            "types": {name: kind for name in towers.values()},
+            "structure": {side: [name] for side, name in towers.items()},
+            "parameters": {"default_route": "document", "allow_empty_key": True, "route_mappings": {}},
+        }
+        _write_json(folder / "router_config.json", router)
+        modules = [("", _ROUTER)]
+    if similarity == "cosine":
+        _write_json(folder / "1_Normalize" / "config.json", {"module_input_name": "sentence_embedding"})
+        modules.append(("1_Normalize", _NORMALIZE))
+    listed = [{"idx": i, "name": str(i), "path": path, "type": kind} for i, (path, kind) in enumerate(modules)]
+    _write_json(folder / "modules.json", listed)
+    config = {
+        "__version__": {name: _version(name) for name in ("sentence_transformers", "transformers", "torch")},
+        "model_type": "SentenceTransformer",
+        "prompts": {"query": "", "document": ""},
+        "default_prompt_name": None,
+        "similarity_fn_name": SIMILARITIES[similarity],
+    }
+    _write_json(folder / "config_sentence_transformers.json", config)
+    _write_json(folder / OWN_FILE, {"encoder": model.encoder.to_dict(), "similarity": similarity})
+
+
+def read_model(folder: Path) -> EncoderModel:
+    """The model in ``folder``: one of ours, or any StaticEmbedding folder of sentence-transformers.
+
+    Raises UserError when there is no model, or one of another architecture.
+    """
+    own = folder / OWN_FILE
+    encoder = make_encoder(_read_json(own)["encoder"]) if own.is_file() else None
+    towers = _towers(folder)
+    if encoder is None:
+        encoder = StaticEncoder(towers="shared" if "shared" in towers else "separate")
+    tables = {side: _read_table(path) for side, path in towers.items()}
+    return EncoderModel(encoder, _read_tokenizer(encoder, next(iter(towers.values()))), tables)
+
+
+def _towers(folder: Path) -> dict[str, Path]:
+    """Each table's folder, by its name in the state."""
+    if not (folder / "modules.json").is_file():
+        raise UserError(f"{folder}: no modules.json. Name a folder saved by a trial or by sentence-transformers.")
+    modules = _read_json(folder / "modules.json")
+    kinds = [module["type"].rsplit(".", 1)[1] for module in modules]
+    root = folder / modules[0]["path"]
+    if all(kind == "Normalize" for kind in kinds[1:]):
+        if kinds[0] in ("StaticEmbedding", "CharNgramEmbedding"):
+            return {"shared": root}
+        if kinds[0] == "Router":
+            structure = _read_json(root / "router_config.json")["structure"]
+            names = {side: path for side in ("query", "document") for path in structure.get(side, [])}
+            if len(names) == 2 and all(len(path) == 1 for path in structure.values()):
+                return {side: root / path for side, path in names.items()}
+    raise UserError(
+        f"{folder}: modules {', '.join(kinds)} cannot be loaded. Give a StaticEmbedding model, "
+        "alone or behind a query/document Router, with or without Normalize."
+    )
+
+
+def _write_tower(folder: Path, model: EncoderModel, table: np.ndarray) -> None:
+    from safetensors.numpy import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({_WEIGHTS: table}, folder / "model.safetensors")
+    if isinstance(model.tokenizer, SubwordTokenizer):
+        model.tokenizer.save(folder / "tokenizer.json")
+    else:
+        _write_json(folder / "config.json", ngram_config(model.encoder))
+
+
+def ngram_config(encoder: Encoder) -> dict[str, int]:
+    """What CharNgramEmbedding's constructor needs."""
+    values = encoder.to_dict()
+    return {name: values[name] for name in ("dim", "buckets", "n_min", "n_max")}
+
+
+def _read_tokenizer(encoder: Encoder, tower: Path) -> Any:
+    if isinstance(encoder, CharNgram):
+        return NgramTokenizer(encoder.buckets, encoder.n_min, encoder.n_max)
+    from tokenizers import Tokenizer
+
+    if not (tower / "tokenizer.json").is_file():
+        raise UserError(f"{tower}: no tokenizer.json. Save the model again with sentence-transformers.")
+    return SubwordTokenizer(Tokenizer.from_file(str(tower / "tokenizer.json")))
+
+
+def _read_table(tower: Path) -> np.ndarray:
+    from safetensors.numpy import load_file
+
+    path = tower / "model.safetensors"
+    weights = load_file(path) if path.is_file() else {}
+    if _WEIGHTS not in weights:
+        raise UserError(f"{path}: no {_WEIGHTS}. Open the model with sentence-transformers and save it again.")
+    return weights[_WEIGHTS].astype(np.float32)
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
