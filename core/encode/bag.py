@@ -40,7 +40,7 @@ class _MeanBag(torch.autograd.Function):
 def mean_bag(vectors: torch.Tensor, ids: np.ndarray, offsets: np.ndarray) -> torch.Tensor:
     """The mean vector of each bag, float32 (N, dim), differentiable; an empty bag is the zero vector.
 
-    ``vectors``: (V, dim). ``ids``, ``offsets``: as in Tokens. The gradient is a coalesced sparse tensor.
+    ``vectors``: (V, dim). ``ids``, ``offsets``: as in Tokens. The gradient is sparse, one row an id used.
     """
     return _MeanBag.apply(vectors, torch.from_numpy(ids), torch.from_numpy(offsets))
 

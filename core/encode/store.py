@@ -63,6 +63,7 @@ def save_model(model: EncoderModel, folder: Path, similarity: str) -> None:
     }
     _write_json(folder / "config_sentence_transformers.json", config)
     _write_json(folder / OWN_FILE, {"encoder": model.encoder.to_dict(), "similarity": similarity})
+    (folder / "README.md").write_text(_card(model, similarity), encoding="utf-8")
 
 
 def read_model(folder: Path) -> EncoderModel:
@@ -135,6 +136,23 @@ def _read_table(tower: Path) -> np.ndarray:
     if _WEIGHTS not in weights:
         raise UserError(f"{path}: no {_WEIGHTS}. Open the model with sentence-transformers and save it again.")
     return weights[_WEIGHTS].astype(np.float32)
+
+
+def _card(model: EncoderModel, similarity: str) -> str:
+    flag = ", trust_remote_code=True" if isinstance(model.encoder, CharNgram) else ""
+    return f"""---
+library_name: sentence-transformers
+pipeline_tag: sentence-similarity
+---
+{model.encoder.summary()}, {model.dim} numbers in a vector, {similarity} similarity, trained with Negative Space.
+
+```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("path/to/this/folder"{flag})
+scores = model.similarity(model.encode_query(["a question"]), model.encode_document(["a text"]))
+```
+"""
 
 
 def _version(package: str) -> str:

@@ -1,0 +1,118 @@
+"""Pooling and its optimizer against torch's own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+from torch.nn.functional import embedding_bag  # noqa: E402
+
+from core.encode.bag import RowAdam, mean_bag  # noqa: E402
+from core.encode.tokens import Tokens  # noqa: E402
+
+N_IDS, DIM = 40, 6
+
+
+def batches(n: int, seed: int = 0):
+    """Query and document tokens with repeats and empty texts."""
+    rng = np.random.default_rng(seed)
+    for _ in range(n):
+        yield tuple(
+            Tokens.from_lists([rng.integers(0, N_IDS, rng.integers(0, size)).tolist() for _ in range(7)])
+            for size in (4, 12)
+        )
+
+
+def start() -> torch.nn.Parameter:
+    rng = np.random.default_rng(1)
+    return torch.nn.Parameter(torch.from_numpy(rng.standard_normal((N_IDS, DIM), dtype=np.float32)))
+
+
+def torch_bag(vectors, tokens):
+    offsets = torch.from_numpy(tokens.offsets[:-1])
+    return embedding_bag(torch.from_numpy(tokens.ids), vectors, offsets, mode="mean", sparse=True)
+
+
+def own_bag(vectors, tokens):
+    return mean_bag(vectors, tokens.ids, tokens.offsets)
+
+
+def loss_of(bag, vectors, queries, documents):
+    return (bag(vectors, queries) @ bag(vectors, documents).T).logsumexp(1).sum()
+
+
+def test_gradient_equals_torch():
+    for queries, documents in batches(5):
+        ours, theirs = start(), start()
+        loss_of(own_bag, ours, queries, documents).backward()
+        loss_of(torch_bag, theirs, queries, documents).backward()
+        assert ours.grad.is_sparse
+        torch.testing.assert_close(ours.grad.to_dense(), theirs.grad.to_dense(), rtol=0, atol=1e-5)
+        assert set(ours.grad.coalesce().indices()[0].tolist()) == {*queries.ids, *documents.ids}
+
+
+def test_one_bag_gives_each_used_id_once():
+    queries, _ = next(batches(1))
+    vectors = start()
+    own_bag(vectors, queries).sum().backward()
+    # _indices: as the gradient arrives, before anything sums repeated rows.
+    assert vectors.grad._indices()[0].tolist() == sorted(set(queries.ids.tolist()))
+
+
+@pytest.mark.parametrize("lists", [[[]], [[], []], [[3], [], [3, 3]]])
+def test_empty_texts_are_zero_vectors_and_train(lists):
+    tokens, vectors = Tokens.from_lists(lists), start()
+    pooled = own_bag(vectors, tokens)
+    assert [bool(row.any()) for row in pooled] == [bool(ids) for ids in lists]
+    optimizer = RowAdam([vectors], lr=0.1)
+    pooled.sum().backward()
+    optimizer.step()
+    assert torch.isfinite(vectors).all()
+    moved = (vectors != start()).any(1).nonzero()[:, 0].tolist()
+    assert moved == sorted({i for ids in lists for i in ids})
+
+
+def test_updates_equal_sparse_adam():
+    ours, theirs = start(), start()
+    own, peer = RowAdam([ours], lr=0.02), torch.optim.SparseAdam([theirs], lr=0.02)
+    for queries, documents in batches(30):
+        for bag, vectors, optimizer in ((own_bag, ours, own), (torch_bag, theirs, peer)):
+            optimizer.zero_grad()
+            loss_of(bag, vectors, queries, documents).backward()
+            optimizer.step()
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6 * 30)
+    assert (ours - start()).abs().max() > 0.1
+
+
+def test_one_update_equals_sparse_adam_from_equal_states():
+    ours, theirs = start(), start()
+    own, peer = RowAdam([ours], lr=0.02), torch.optim.SparseAdam([theirs], lr=0.02)
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        rows = torch.from_numpy(np.sort(rng.choice(N_IDS, 9, replace=False)))
+        values = torch.from_numpy(rng.standard_normal((9, DIM), dtype=np.float32))
+        for vectors, optimizer in ((ours, own), (theirs, peer)):
+            vectors.grad = torch.sparse_coo_tensor(rows[None], values, vectors.shape, check_invariants=True)
+            optimizer.step()
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+
+
+def test_state_dict_continues_the_same_training():
+    whole, first = start(), start()
+    steps = list(batches(10))
+
+    def train(vectors, optimizer, part):
+        for queries, documents in part:
+            optimizer.zero_grad()
+            loss_of(own_bag, vectors, queries, documents).backward()
+            optimizer.step()
+
+    train(whole, RowAdam([whole], lr=0.02), steps)
+    optimizer = RowAdam([first], lr=0.02)
+    train(first, optimizer, steps[:4])
+    second = torch.nn.Parameter(first.detach().clone())
+    resumed = RowAdam([second], lr=0.5)
+    resumed.load_state_dict(optimizer.state_dict())
+    train(second, resumed, steps[4:])
+    assert torch.equal(whole, second)
