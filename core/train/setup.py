@@ -1,0 +1,152 @@
+"""What a trial needs before its first step: checked pairs, tokens, model, negatives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from core.corpus.corpus import Corpus
+from core.encode.encoders import make_encoder
+from core.encode.model import EncoderModel, load_model
+from core.errors import ParameterError, TrialError
+from core.sampling.context import MiningContext, Vectors
+from core.sampling.recipe import Recipe
+from core.train.config import TrialConfig
+from core.train.events import EventWriter
+from core.train.negatives import Negatives
+from core.train.step import Batch, Stepper
+
+
+@dataclass
+class Setup:
+    """The parts of a trial; ``query_rows``, ``positive_rows`` int64 (N,) are the training pairs, ``positions`` int64 (N,) each
+    pair's place among the distinct training queries."""
+
+    recipe: Recipe
+    corpus: Corpus
+    context: MiningContext
+    stepper: Stepper
+    negatives: Negatives
+    query_rows: np.ndarray
+    positive_rows: np.ndarray
+    positions: np.ndarray
+    protected: np.ndarray
+    batch_size: int
+    steps_per_epoch: int
+    snapshot_steps: set[int]
+    test_rows: np.ndarray
+
+    def batch(self, chosen: np.ndarray) -> Batch:
+        """The batch of the pairs at ``chosen``."""
+        positions = self.positions[chosen]
+        return Batch(
+            self.query_rows[chosen], self.positive_rows[chosen], self.negatives.rows[positions], self.protected[positions]
+        )
+
+
+def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWriter) -> Setup:
+    """Check the corpus against the configuration and build every part; raises ParameterError with the remedy."""
+    recipe = config.recipe_value
+    encoder = make_encoder(config.encoder)
+    if recipe.batch.uses_key_encoder and getattr(encoder, "towers", "shared") != "shared":
+        raise ParameterError("MoCo needs shared towers: its key encoder follows the query side. Set encoder.towers=shared.")
+    doc_texts, query_texts = corpus.document_texts(), corpus.query_texts()
+    model = encoder.build(doc_texts, config.seed)
+    doc_tokens, query_tokens = model.tokenize(doc_texts), model.tokenize(query_texts)
+    stepper = Stepper(recipe, model, config.learning_rate, query_tokens, doc_tokens)
+    context = MiningContext(corpus, CurrentVectors(stepper, corpus).of)
+    query_rows, positive_rows = recipe.positives.pairs(context)
+    _check(corpus, recipe, query_rows)
+    batch_size = min(config.batch_size, len(query_rows))
+    if batch_size < config.batch_size:
+        events.write(
+            "log",
+            text=f"Batch size {config.batch_size} is larger than the {len(query_rows)} training pairs; "
+            f"one batch of {batch_size} is used.",
+        )
+    if recipe.depth > corpus.n_documents:
+        events.write(
+            "log",
+            text=f"The recipe looks {recipe.depth} ranks deep, the corpus has {corpus.n_documents} documents; all of them are looked at.",
+        )
+    distinct, positions = np.unique(query_rows, return_inverse=True)
+    steps = -(-len(query_rows) // batch_size)
+    return Setup(
+        recipe=recipe,
+        corpus=corpus,
+        context=context,
+        stepper=stepper,
+        negatives=Negatives(recipe, context, distinct, config.seed, folder / "candidates"),
+        query_rows=query_rows,
+        positive_rows=positive_rows,
+        positions=positions.reshape(-1),
+        protected=context.protected.padded(distinct),
+        batch_size=batch_size,
+        steps_per_epoch=steps,
+        snapshot_steps=set(np.linspace(0, config.epochs, min(config.snapshots, config.epochs + 1)).round().astype(int) * steps),
+        test_rows=corpus.split_query_rows("test"),
+    )
+
+
+def _check(corpus: Corpus, recipe: Recipe, query_rows: np.ndarray) -> None:
+    if len(query_rows) == 0:
+        raise ParameterError(
+            "The corpus has no training pair of the grade that the recipe asks for. Add judged pairs to qrels/train.tsv, or lower positives.min_grade."
+        )
+    if corpus.n_documents < 2:
+        raise ParameterError(
+            f"The corpus has {corpus.n_documents} document, so nothing can be a negative. Add documents to corpus.jsonl."
+        )
+    if len(corpus.split_query_rows("test")) == 0:
+        raise ParameterError("The corpus has no held-out query with a positive. Add judged pairs to qrels/test.tsv.")
+    if len(query_rows) < 2 and not recipe.mined:
+        raise ParameterError(
+            "The corpus has one training pair, so a batch holds no negatives. Add pairs, or use a recipe that mines, such as bm25."
+        )
+
+
+class CurrentVectors:
+    """Vectors of the model in training, encoded at most once for each step, and of other models by folder."""
+
+    def __init__(self, stepper: Stepper, corpus: Corpus):
+        self.stepper, self.corpus = stepper, corpus
+        self._current: tuple[int, Vectors] | None = None
+        self._others: dict[str, Vectors] = {}
+
+    def of(self, which: str) -> Vectors:
+        """``"current"``; ``"start"``, which only the first step may ask for; or a trial's folder."""
+        step = self.stepper.n_done
+        if which == "current" or (which == "start" and step == 0):
+            if self._current is None or self._current[0] != step:
+                self._current = step, self._encode()
+            return self._current[1]
+        if which not in self._others:
+            self._others[which] = trial_vectors(Path(which), self.corpus)
+        return self._others[which]
+
+    def _encode(self) -> Vectors:
+        stepper = self.stepper
+        return Vectors(
+            stepper.model.encode(stepper.query_tokens, "query"),
+            stepper.model.encode(stepper.doc_tokens, "document"),
+            stepper.recipe.signal.similarity,
+            f"step {stepper.n_done}",
+        )
+
+
+def trial_vectors(folder: Path, corpus: Corpus) -> Vectors:
+    """Vectors of a finished trial's model for any corpus; raises TrialError where the folder holds none."""
+    from core.train.config import read_config
+
+    config = read_config(folder)
+    if not (folder / "model").is_dir():
+        raise TrialError(f"{folder} has no model yet. Wait until the trial has finished, or choose another.")
+    model = load_model(folder / "model")
+    return Vectors(
+        model.encode_texts(corpus.query_texts(), "query"),
+        model.encode_texts(corpus.document_texts(), "document"),
+        config.recipe_value.signal.similarity,
+        str(folder),
+    )

@@ -1,0 +1,178 @@
+"""One training step: encode the batch, score it against every pool, mask, loss, gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn.functional import normalize
+
+from core.encode.model import EncoderModel
+from core.encode.tokens import Tokens
+from core.sampling.batch import BatchStep
+from core.sampling.recipe import Recipe
+
+# Known positives of a query beyond which masking by comparison would cost more than the scores themselves.
+WIDEST_MASK = 64
+
+
+@dataclass(frozen=True)
+class Batch:
+    """``query_rows``, ``positive_rows`` int64 (B,); ``mined_rows`` int64 (B, m), -1 = none; ``protected`` int64 (B, P),
+    -1 padded: the documents that each query must never be pushed from."""
+
+    query_rows: np.ndarray
+    positive_rows: np.ndarray
+    mined_rows: np.ndarray
+    protected: np.ndarray
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """``mined_weights`` float32 (B, m): |d l / d s| of each mined negative, l the query's own loss; 0 where none.
+
+    ``positive_score``, ``negative_score``: batch means, the latter over all allowed negatives; ``hard_share``: share of
+    queries with an allowed negative that scores at least as high as the positive.
+    """
+
+    loss: float
+    mined_weights: np.ndarray
+    positive_score: float
+    negative_score: float
+    hard_share: float
+
+
+class Stepper:
+    """The model, its optimisers and the batch piece's state; :meth:`step` trains on one batch.
+
+    ``n_done``: steps since the beginning of the trial, resumed ones included.
+    """
+
+    def __init__(self, recipe: Recipe, model: EncoderModel, learning_rate: float, query_tokens: Tokens, doc_tokens: Tokens):
+        self.recipe, self.model = recipe, model
+        self.query_tokens, self.doc_tokens = query_tokens, doc_tokens
+        self.optimizers = model.optimizers(learning_rate)
+        self.n_done = 0
+        self.state = recipe.batch.start(model.dim)
+        self.key_model = model.clone() if recipe.batch.uses_key_encoder else None
+        weights = np.concatenate([np.full(lane.per_query, lane.weight) for lane in recipe.mined] or [np.empty(0)])
+        self.log_weights = None if (weights == 1).all() else torch.from_numpy(np.log(np.maximum(weights, 1e-30))).float()
+
+    def step(self, batch: Batch) -> StepReport:
+        """Train on one batch; deterministic for given weights, batch and number of threads."""
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        queries = self._encode(self.query_tokens, batch.query_rows, "query")
+        at = self._documents(batch)
+        positive = self._compare_rows(queries, at.positives)
+        shared, own = self._negatives(queries, at, batch)
+        negative, is_allowed, log_weight = self._join(shared, own, at)
+        negative.retain_grad()
+        loss = self.recipe.signal.loss(positive, negative, is_allowed, log_weight)
+        if loss.requires_grad:
+            loss.backward()
+            for optimizer in self.optimizers:
+                optimizer.step()
+            if self.key_model is not None:
+                self.key_model.momentum_update(self.model, self.recipe.batch.momentum)
+        self.recipe.batch.finish(at, self.state)
+        self.n_done += 1
+        return self._report(loss, positive, negative, is_allowed, batch)
+
+    def _encode(self, tokens: Tokens, rows: np.ndarray, side: str, model: EncoderModel | None = None) -> torch.Tensor:
+        vectors = (model or self.model).forward(tokens.take(rows), side)
+        return normalize(vectors, dim=-1) if self.recipe.signal.similarity == "cosine" else vectors
+
+    def _documents(self, batch: Batch) -> BatchStep:
+        n, m = batch.mined_rows.shape
+        is_real = batch.mined_rows >= 0
+        wanted = batch.mined_rows[is_real]
+        positive_rows = torch.from_numpy(batch.positive_rows)
+        if self.key_model is not None:
+            with torch.no_grad():
+                positives = self._encode(self.doc_tokens, batch.positive_rows, "document", self.key_model)
+            mined_vectors = self._encode(self.doc_tokens, wanted, "document") if m else None
+        else:
+            vectors = self._encode(self.doc_tokens, np.concatenate([batch.positive_rows, wanted]), "document")
+            positives, mined_vectors = vectors[:n], vectors[n:]
+        if not m:
+            return BatchStep(positives, positive_rows, None, None)
+        if not is_real.all():
+            place = torch.from_numpy(np.flatnonzero(is_real.ravel()))
+            mined_vectors = torch.zeros(n * m, self.model.dim).index_copy(0, place, mined_vectors)
+        return BatchStep(positives, positive_rows, mined_vectors.reshape(n, m, -1), torch.from_numpy(batch.mined_rows))
+
+    def _compare(self, queries: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
+        if self.recipe.signal.similarity == "l2":
+            return 2 * queries @ documents.T - queries.square().sum(1)[:, None] - documents.square().sum(1)[None]
+        return queries @ documents.T
+
+    def _compare_rows(self, queries: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
+        """(B,) or (B, m): each query with its own documents."""
+        if documents.ndim == 3:
+            queries = queries[:, None]
+        if self.recipe.signal.similarity == "l2":
+            return -(queries - documents).square().sum(-1)
+        return (queries * documents).sum(-1)
+
+    def _negatives(self, queries, at: BatchStep, batch: Batch):
+        """((scores, allowed) of the pools or None, (scores, allowed) of the queries' own mined negatives or None)."""
+        pools = self.recipe.batch.pools(at, self.state)
+        shared = None
+        if pools:
+            scores = self._compare(queries, torch.cat([vectors for vectors, _ in pools]))
+            rows = torch.cat([rows for _, rows in pools]).numpy()
+            is_allowed = torch.from_numpy(allowed(rows, batch.protected))
+            shared = scores, self.recipe.batch.narrow(scores, is_allowed)
+        own = None
+        if at.mined is not None and not self.recipe.batch.shares_mined:
+            own = self._compare_rows(queries, at.mined), at.mined_rows >= 0
+        return shared, own
+
+    def _join(self, shared, own, at: BatchStep):
+        parts = [part for part in (own, shared) if part is not None]
+        negative = torch.cat([scores for scores, _ in parts], 1)
+        is_allowed = torch.cat([mask for _, mask in parts], 1)
+        if self.log_weights is None:
+            return negative, is_allowed, None
+        n, m = at.mined_rows.shape
+        weight = torch.zeros(negative.shape[1])
+        if own is not None:
+            weight[:m] = self.log_weights
+        else:
+            weight[n : n + n * m] = self.log_weights.repeat(n)
+        return negative, is_allowed, weight
+
+    def _report(self, loss, positive, negative, is_allowed, batch: Batch) -> StepReport:
+        n, m = batch.mined_rows.shape
+        mined_weights = np.zeros((n, m), np.float32)
+        if m and negative.grad is not None:
+            pull = (negative.grad * n).abs()  # the loss is a mean over the batch: times n is the query's own
+            if self.recipe.batch.shares_mined:
+                own = pull[:, n : n + n * m].reshape(n, n, m)
+                mined_weights = own[torch.arange(n), torch.arange(n)].numpy()
+            else:
+                mined_weights = pull[:, :m].numpy()
+        with torch.no_grad():
+            n_allowed = int(is_allowed.sum())
+            is_hard = ((negative >= positive[:, None]) & is_allowed).any(1)
+            return StepReport(
+                loss=float(loss.detach()),
+                mined_weights=mined_weights,
+                positive_score=float(positive.mean()),
+                negative_score=float(negative.masked_fill(~is_allowed, 0).sum()) / max(n_allowed, 1),
+                hard_share=float(is_hard.float().mean()),
+            )
+
+
+def allowed(rows: np.ndarray, protected: np.ndarray) -> np.ndarray:
+    """bool (B, M): False where ``rows`` (M,) is -1 or among the query's ``protected`` (B, P)."""
+    mask = np.broadcast_to(rows >= 0, (len(protected), len(rows))).copy()
+    if protected.shape[1] <= WIDEST_MASK:
+        for column in range(protected.shape[1]):
+            mask &= rows[None, :] != protected[:, column, None]
+        return mask
+    for i, own in enumerate(protected):
+        mask[i] &= ~np.isin(rows, own)
+    return mask

@@ -1,0 +1,226 @@
+"""One trial from its folder: load, train, evaluate, write; stop and go on exactly where it was."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.corpus.corpus import Corpus
+from core.corpus.load import load_corpus
+from core.errors import TrialError
+from core.train import checkpoint
+from core.train.config import TrialConfig, read_config
+from core.train.events import EventWriter
+from core.train.negatives import ORDER
+from core.train.outcome import Outcome
+from core.train.setup import Setup, prepare
+
+PROGRESS_SECONDS = 0.25
+# A checkpoint copies every weight and both moments of Adam (about 100 MB for the default encoder).
+CHECKPOINT_SECONDS = 20.0
+
+
+class Stopped(Exception):
+    """The trial was asked to stop and wrote a checkpoint."""
+
+
+def run_trial(
+    folder: Path,
+    *,
+    should_stop: Callable[[], bool] = lambda: False,
+    threads: int | None = None,
+    corpus: Corpus | None = None,
+) -> dict[str, Any]:
+    """Train the trial that ``folder/trial.json`` describes and return its result (also ``folder/result.json``).
+
+    Goes on from ``folder/checkpoint`` where there is one, with the same bytes as if it had never stopped (for the same
+    number of threads). ``corpus``: the loaded corpus, when the caller has it. Raises Stopped after ``should_stop()`` turned true,
+    CorpusError, ParameterError or TrialError for what the user can mend.
+    """
+    import torch
+
+    folder = Path(folder)
+    config = read_config(folder)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    events = EventWriter(folder / "events.jsonl")
+    if corpus is None:
+        cache = folder.parent.parent / "corpora" if folder.parent.name == "trials" else None
+        corpus = load_corpus(config.corpus, cache=cache)
+    if config.corpus_fingerprint and config.corpus_fingerprint != corpus.fingerprint:
+        raise TrialError(
+            f"{config.corpus} has changed since this trial was made (fingerprint {corpus.fingerprint}, "
+            f"not {config.corpus_fingerprint}). Start a new trial on the corpus as it is now."
+        )
+    return _Loop(folder, config, corpus, events, should_stop).run()
+
+
+class _Loop:
+    def __init__(
+        self, folder: Path, config: TrialConfig, corpus: Corpus, events: EventWriter, should_stop: Callable[[], bool]
+    ):
+        self.folder, self.config, self.corpus = folder, config, corpus
+        self.events, self.should_stop = events, should_stop
+        self.step = 0
+        self.seconds = {"train": 0.0, "mine": 0.0, "evaluate": 0.0, "encode": 0.0, "total": 0.0}
+        self.losses: list[float] = []
+        self.setup: Setup = prepare(config, corpus, folder, events)
+        self.outcome = Outcome(folder, corpus, self.setup, events)
+        self.n_steps = config.epochs * self.setup.steps_per_epoch
+        self.last_checkpoint = time.monotonic()
+        self.last_progress = 0.0
+        self.weighing: dict[str, list[float]] = {"positive": [], "negative": [], "hard": []}
+
+    def run(self) -> dict[str, Any]:
+        self.started = time.perf_counter()
+        stored = checkpoint.read_checkpoint(self.folder / "checkpoint")
+        if stored is None:
+            self.outcome.baselines()
+            self._evaluate()
+            self.outcome.snapshot(self.step)
+        else:
+            self._restore(*stored)
+        while self.step < self.n_steps:
+            epoch, position = divmod(self.step, self.setup.steps_per_epoch)
+            self._train_epoch(epoch, position)
+            self._evaluate()
+            if self.step in self.setup.snapshot_steps:
+                self.outcome.snapshot(self.step)
+            if time.monotonic() - self.last_checkpoint > CHECKPOINT_SECONDS and self.step < self.n_steps:
+                self._checkpoint()
+        return self._finish()
+
+    def _train_epoch(self, epoch: int, position: int) -> None:
+        setup = self.setup
+        rng = np.random.default_rng([self.config.seed, ORDER, epoch])
+        order = rng.permutation(len(setup.query_rows))
+        for index in range(position, setup.steps_per_epoch):
+            if self.should_stop():
+                self._stop()
+            mined = setup.negatives.prepare(self.step, epoch, index == 0, setup.steps_per_epoch)
+            self._tell_refreshes(mined)
+            started = time.perf_counter()
+            chosen = order[index * setup.batch_size : (index + 1) * setup.batch_size]
+            report = setup.stepper.step(setup.batch(chosen))
+            if setup.negatives.recipe.mined:
+                setup.negatives.note_use(setup.positions[chosen], report.mined_weights)
+            self.seconds["train"] += time.perf_counter() - started
+            self.step += 1
+            self.losses.append(report.loss)
+            self.weighing["positive"].append(report.positive_score)
+            self.weighing["negative"].append(report.negative_score)
+            self.weighing["hard"].append(report.hard_share)
+            self._tell_progress()
+
+    def _evaluate(self) -> None:
+        started = time.perf_counter()
+        metrics = self.outcome.evaluate(self.step)
+        self.seconds["evaluate"] += time.perf_counter() - started
+        vitals = {name: float(np.mean(values)) for name, values in self.weighing.items() if values}
+        for values in self.weighing.values():
+            values.clear()
+        self.events.write(
+            "evaluation",
+            step=self.step,
+            epoch=self.step / self.setup.steps_per_epoch,
+            seconds=self._elapsed(),
+            train_seconds=self.seconds["train"] + self.setup.negatives.seconds,
+            metrics=metrics,
+        )
+        if vitals:
+            self.events.write("vital", step=self.step, **vitals)
+        self._tell_progress(now=True)
+
+    def _tell_progress(self, now: bool = False) -> None:
+        if not now and time.monotonic() - self.last_progress < PROGRESS_SECONDS:
+            return
+        self.last_progress = time.monotonic()
+        self.events.write(
+            "progress",
+            step=self.step,
+            n_steps=self.n_steps,
+            epoch=self.step / self.setup.steps_per_epoch,
+            n_epochs=self.config.epochs,
+            loss=float(np.mean(self.losses)) if self.losses else None,
+            seconds=self._elapsed(),
+        )
+        self.losses.clear()
+
+    def _tell_refreshes(self, mined: list[dict[str, Any]]) -> None:
+        if not mined:
+            return
+        self.events.write("refresh", step=self.step, seconds=self._elapsed(), lanes=mined)
+        for lane in mined:
+            if lane["n_short"] and self.step == 0:
+                self.events.write(
+                    "log",
+                    text=f"{lane['n_short']} of {len(self.setup.negatives.query_rows)} queries have fewer negatives than asked "
+                    f"from {lane['source']} ({lane['n_none']} have none): the rest was refused or is not in the corpus.",
+                )
+
+    def _elapsed(self) -> float:
+        """Seconds of work so far, those before a stop included."""
+        return self.seconds["total"] + time.perf_counter() - self.started
+
+    def _checkpoint(self) -> None:
+        stepper, negatives = self.setup.stepper, self.setup.negatives
+        negatives.flush()
+        arrays, state = negatives.pack()
+        arrays |= {f"model.{name}": value for name, value in stepper.model.state().items()}
+        if stepper.key_model is not None:
+            arrays |= {f"key.{name}": value for name, value in stepper.key_model.state().items()}
+        arrays |= {f"batch.{name}": value.numpy() for name, value in stepper.state.items()}
+        arrays |= checkpoint.pack_optimizers(stepper.optimizers)
+        seconds = {**self.seconds, "total": self._elapsed()}
+        checkpoint.write_checkpoint(
+            self.folder / "checkpoint", arrays, {"step": self.step, "seconds": seconds, "negatives": state}
+        )
+        self.last_checkpoint = time.monotonic()
+
+    def _restore(self, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
+        import torch
+
+        stepper = self.setup.stepper
+
+        def part(prefix: str) -> dict[str, np.ndarray]:
+            return {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
+
+        stepper.model.load_state(part("model."))
+        if stepper.key_model is not None:
+            stepper.key_model.load_state(part("key."))
+        for name, value in part("batch.").items():
+            stepper.state[name].copy_(torch.from_numpy(np.array(value)))
+        checkpoint.unpack_optimizers(stepper.optimizers, arrays)
+        self.setup.negatives.unpack(part(""), state["negatives"])
+        self.step, self.seconds = state["step"], state["seconds"]
+        stepper.n_done = self.step
+        self.events.write("log", text=f"Goes on from the checkpoint at step {self.step} of {self.n_steps}.")
+        self.events.write("resume", step=self.step)
+
+    def _stop(self) -> None:
+        self._checkpoint()
+        self._tell_progress(now=True)
+        self.events.write("state", state="stopped", step=self.step)
+        raise Stopped(f"stopped at step {self.step} of {self.n_steps}")
+
+    def _finish(self) -> dict[str, Any]:
+        self.setup.negatives.flush()
+        self.setup.stepper.model.save(self.folder / "model", self.setup.recipe.signal.similarity)
+        seconds = {
+            "train": self.seconds["train"],
+            "mine": self.setup.negatives.seconds,
+            "evaluate": self.seconds["evaluate"],
+            "total": self._elapsed(),
+        }
+        result = self.outcome.result(seconds, self.step)
+        temporary = self.folder / "result.json.new"
+        temporary.write_text(json.dumps(result, indent=2), encoding="utf-8")
+        temporary.replace(self.folder / "result.json")
+        checkpoint.delete_checkpoint(self.folder / "checkpoint")
+        self.events.write("done", metrics=result["metrics"], seconds=seconds)
+        return result
