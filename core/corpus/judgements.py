@@ -171,7 +171,7 @@ class Judgements:
         return np.where(is_found, self.grades[places], 0).astype(np.int16)
 
     def padded(self, query_rows, fill: int = -1) -> np.ndarray:
-        """All judged documents of these queries as a rectangle: int64 (len(query_rows), longest), ``fill`` at the end."""
+        """All judged documents of each query: int64 (len(query_rows), longest), ``fill`` at the end of a row."""
         query_rows = np.asarray(query_rows, dtype=np.int64).reshape(-1)
         starts = self.indptr[query_rows]
         lengths = self.indptr[query_rows + 1] - starts

@@ -33,10 +33,7 @@ class Limits:
 
 def size_words(n_bytes: int) -> str:
     """``n_bytes`` as people write it: '17 bytes', '1.5 MiB'."""
-    if n_bytes < 1024:
-        return f"{n_bytes} bytes"
-    for unit in ("KiB", "MiB", "GiB"):
-        n_bytes /= 1024  # type: ignore[assignment]
-        if n_bytes < 1024:
-            break
-    return f"{n_bytes:.4g} {unit}"
+    for power, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")):
+        if n_bytes >= 1024**power:
+            return f"{n_bytes / 1024**power:.4g} {unit}"
+    return f"{n_bytes} bytes"
