@@ -1,0 +1,132 @@
+"""The process that trains one trial: ``python -m core.lab.worker FOLDER``.
+
+It writes only its trial's folder. Exit codes: 0 finished, 3 stopped, 2 an error that the user can mend,
+1 a bug (both with ``failure.json``), 4 another worker has this folder.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from core.errors import UserError
+from core.lab import files
+from core.lab.executor import this_process
+from core.lab.view import TrialView
+from core.train.events import EventWriter
+
+FINISHED, BUG, USER_ERROR, STOPPED, TAKEN = range(5)
+LOOK_SECONDS = 0.05
+# The pages share the processors with the training and must stay quick.
+NICE = 5
+
+Run = Callable[..., None]
+
+
+class StopFlag:
+    """Callable that is true once the trial was asked to stop: by its ``stop`` file or by SIGTERM.
+
+    Called each step, so it looks at the file at most every 50 ms.
+    """
+
+    def __init__(self, folder: Path):
+        self._path = folder / files.STOP
+        self._is_set = False
+        self._next_look = 0.0
+
+    def set(self, *_: object) -> None:
+        self._is_set = True
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if not self._is_set and now >= self._next_look:
+            self._next_look = now + LOOK_SECONDS
+            self._is_set = os.path.exists(self._path)
+        return self._is_set
+
+
+def main(folder: Path | str, run: Run | None = None, stopped: type[Exception] | None = None) -> int:
+    """Train the trial in ``folder`` and return the exit code.
+
+    ``run(folder, should_stop=..., threads=...)`` and the exception by which it says that it stopped are
+    those of ``core.train.trial`` unless given.
+    """
+    folder = Path(folder).resolve()
+    lock = files.FileLock(folder / files.WORKER_LOCK)
+    if not lock.acquire():
+        print(f"Another worker trains {folder}; this one leaves.", flush=True)
+        return TAKEN
+    try:
+        me = this_process()
+        files.write_json(folder / files.WORKER, {"pid": me.pid, "started": me.started})
+        (folder / files.FAILURE).unlink(missing_ok=True)
+        events = EventWriter(folder / files.EVENTS)
+        events.write("state", state="running")
+        should_stop = StopFlag(folder)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, should_stop.set)
+        return _train(folder, events, should_stop, run, stopped)
+    finally:
+        lock.release()
+
+
+def _train(
+    folder: Path, events: EventWriter, should_stop: StopFlag, run: Run | None, stopped: type[Exception] | None
+) -> int:
+    stops: tuple[type[Exception], ...] = () if stopped is None else (stopped,)
+    try:
+        if run is None:
+            from core.train.trial import Stopped, run_trial
+
+            run, stops = run_trial, (Stopped,)
+        run(folder, should_stop=should_stop, threads=_threads())
+        if not (folder / files.RESULT).exists():
+            raise RuntimeError(f"The trial ended without writing {files.RESULT}.")
+    except stops:
+        states = TrialView(folder).events("state")
+        if states[-1].get("state") != "stopped":  # the trial itself says so after its checkpoint
+            events.write("state", state="stopped")
+        return STOPPED
+    except UserError as error:
+        _fail(folder, events, str(error), is_user_error=True)
+        return USER_ERROR
+    except Exception as error:  # the process ends here: what went wrong must reach the page
+        traceback.print_exc()
+        _fail(folder, events, f"{type(error).__name__}: {error}", is_user_error=False)
+        return BUG
+    events.write("state", state="finished")
+    return FINISHED
+
+
+def _fail(folder: Path, events: EventWriter, message: str, *, is_user_error: bool) -> None:
+    failure = {"message": message, "is_user_error": is_user_error}
+    if not is_user_error:
+        failure["traceback"] = traceback.format_exc()
+    files.write_json(folder / files.FAILURE, failure)
+    events.write("state", state="failed")
+
+
+def _threads() -> int | None:
+    text = os.environ.get("NEGSPACE_THREADS", "")
+    return int(text) if text.isdigit() and int(text) > 0 else None
+
+
+def leave(code: int) -> None:
+    """End the process at once: a library's thread that hangs must not keep the place in the queue."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or not (Path(sys.argv[1]) / files.TRIAL).is_file():
+        print("usage: python -m core.lab.worker FOLDER   (a folder with trial.json)", file=sys.stderr)
+        sys.exit(USER_ERROR)
+    os.nice(NICE)
+    leave(main(sys.argv[1]))
