@@ -89,7 +89,7 @@ def read_config(folder: Path) -> TrialConfig:
     """The configuration in a trial's folder; raises TrialError where there is none."""
     path = Path(folder) / "trial.json"
     try:
-        return TrialConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        return TrialConfig.from_dict(json.loads(path.read_text(encoding="utf-8")).get("config") or {})
     except FileNotFoundError:
         raise TrialError(f"{folder} holds no trial.json. Give the folder that 'negspace train' printed.") from None
     except json.JSONDecodeError as error:
@@ -100,7 +100,7 @@ def write_config(folder: Path, config: TrialConfig, **extra: Any) -> None:
     """Write trial.json whole or not at all."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    data = {**config.to_dict(), "libraries": library_versions(), **extra}
+    data = {"name": config.name, "config": config.to_dict(), "libraries": library_versions(), **extra}
     temporary = folder / "trial.json.new"
     temporary.write_text(json.dumps(data, indent=2, ensure_ascii=False), encoding="utf-8")
     temporary.replace(folder / "trial.json")

@@ -9,14 +9,14 @@ import numpy as np
 
 from core.corpus.corpus import Corpus
 from core.encode.encoders import make_encoder
-from core.encode.model import EncoderModel, load_model
-from core.errors import ParameterError, TrialError
-from core.sampling.context import MiningContext, Vectors
+from core.errors import ParameterError
+from core.sampling.context import MiningContext
 from core.sampling.recipe import Recipe
 from core.train.config import TrialConfig
 from core.train.events import EventWriter
 from core.train.negatives import Negatives
 from core.train.step import Batch, Stepper
+from core.train.vectors import CurrentVectors
 
 
 @dataclass
@@ -105,48 +105,3 @@ def _check(corpus: Corpus, recipe: Recipe, query_rows: np.ndarray) -> None:
         raise ParameterError(
             "The corpus has one training pair, so a batch holds no negatives. Add pairs, or use a recipe that mines, such as bm25."
         )
-
-
-class CurrentVectors:
-    """Vectors of the model in training, encoded at most once for each step, and of other models by folder."""
-
-    def __init__(self, stepper: Stepper, corpus: Corpus):
-        self.stepper, self.corpus = stepper, corpus
-        self._current: tuple[int, Vectors] | None = None
-        self._others: dict[str, Vectors] = {}
-
-    def of(self, which: str) -> Vectors:
-        """``"current"``; ``"start"``, which only the first step may ask for; or a trial's folder."""
-        step = self.stepper.n_done
-        if which == "current" or (which == "start" and step == 0):
-            if self._current is None or self._current[0] != step:
-                self._current = step, self._encode()
-            return self._current[1]
-        if which not in self._others:
-            self._others[which] = trial_vectors(Path(which), self.corpus)
-        return self._others[which]
-
-    def _encode(self) -> Vectors:
-        stepper = self.stepper
-        return Vectors(
-            stepper.model.encode(stepper.query_tokens, "query"),
-            stepper.model.encode(stepper.doc_tokens, "document"),
-            stepper.recipe.signal.similarity,
-            f"step {stepper.n_done}",
-        )
-
-
-def trial_vectors(folder: Path, corpus: Corpus) -> Vectors:
-    """Vectors of a finished trial's model for any corpus; raises TrialError where the folder holds none."""
-    from core.train.config import read_config
-
-    config = read_config(folder)
-    if not (folder / "model").is_dir():
-        raise TrialError(f"{folder} has no model yet. Wait until the trial has finished, or choose another.")
-    model = load_model(folder / "model")
-    return Vectors(
-        model.encode_texts(corpus.query_texts(), "query"),
-        model.encode_texts(corpus.document_texts(), "document"),
-        config.recipe_value.signal.similarity,
-        str(folder),
-    )

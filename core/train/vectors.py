@@ -1,0 +1,67 @@
+"""Vectors of a corpus by the model in training, by a finished trial, by an encoder that nobody trained yet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from core.corpus.corpus import Corpus
+from core.encode.encoders import make_encoder
+from core.encode.model import EncoderModel, load_model
+from core.errors import TrialError
+from core.sampling.context import Vectors
+from core.train.config import read_config
+from core.train.step import Stepper
+
+
+class CurrentVectors:
+    """Vectors of the model in training, encoded at most once for each step, and of other models by folder."""
+
+    def __init__(self, stepper: Stepper, corpus: Corpus):
+        self.stepper, self.corpus = stepper, corpus
+        self._current: tuple[int, Vectors] | None = None
+        self._others: dict[str, Vectors] = {}
+
+    def of(self, which: str) -> Vectors:
+        """``"current"``; ``"start"``, which only the first step may ask for; or a trial's folder."""
+        step = self.stepper.n_done
+        if which == "current" or (which == "start" and step == 0):
+            if self._current is None or self._current[0] != step:
+                self._current = step, self._encode()
+            return self._current[1]
+        if which not in self._others:
+            self._others[which] = trial_vectors(Path(which), self.corpus)
+        return self._others[which]
+
+    def _encode(self) -> Vectors:
+        stepper = self.stepper
+        return Vectors(
+            stepper.model.encode(stepper.query_tokens, "query"),
+            stepper.model.encode(stepper.doc_tokens, "document"),
+            stepper.recipe.signal.similarity,
+            f"step {stepper.n_done}",
+        )
+
+
+def trial_vectors(folder: Path, corpus: Corpus) -> Vectors:
+    """Vectors of a finished trial's model for any corpus; raises TrialError where the folder holds none."""
+    config = read_config(folder)
+    if not (folder / "model").is_dir():
+        raise TrialError(f"{folder} has no model yet. Wait until the trial has finished, or choose another.")
+    model = load_model(folder / "model")
+    return model_vectors(model, corpus, config.recipe_value.signal.similarity, str(folder))
+
+
+def untrained_vectors(corpus: Corpus, encoder: dict, similarity: str = "cosine", seed: int = 0) -> Vectors:
+    """Vectors of the encoder as it is before the first step of a trial with this seed."""
+    piece = make_encoder(encoder)
+    return model_vectors(piece.build(corpus.document_texts(), seed), corpus, similarity, f"{piece.title}, untrained")
+
+
+def model_vectors(model: EncoderModel, corpus: Corpus, similarity: str, label: str) -> Vectors:
+    """Vectors of every query and document of the corpus by one model."""
+    return Vectors(
+        model.encode_texts(corpus.query_texts(), "query"),
+        model.encode_texts(corpus.document_texts(), "document"),
+        similarity,
+        label,
+    )
