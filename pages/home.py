@@ -9,34 +9,49 @@ from pages.ui.trials import open_trial_dialog, trial_list
 SAMPLE = "sample:facts"
 RECENT = 8
 
+
+def way(cell, icon: str, title: str, sentence: str):
+    """One of the three ways in: a card whose button stands at the bottom; gives the button's place."""
+    with cell.container(border=True, height="stretch", vertical_alignment="distribute"):
+        with st.container():
+            st.markdown(f"##### {icon} {title}")
+            st.markdown(sentence)
+        return st.container()
+
+
 with frame("Home", has_title=False) as session:
-    words, picture = st.columns([1.15, 1], gap="large", vertical_alignment="center")
+    words, picture = st.columns([1, 1.05], gap="large", vertical_alignment="center")
     with words:
         st.markdown("# What should a retriever learn *not* to match?")
         st.markdown(
-            "See what a negative-sampling strategy picks, why it picks it, and what that does to a dense "
-            "retriever: within a minute, on your own corpus."
-        )
-        st.markdown(
-            ":material/star: query   :material/circle: answer   :material/close: negative   "
-            ":material/diamond: unlabelled answer, taken for a negative"
+            "Negative Space shows what a negative-sampling strategy picks, why it picks it, and what that does "
+            "to a dense retriever, within a minute, on your own corpus."
         )
     picture.image(hero_svg(), width="stretch")
 
-    ways = st.columns(3, gap="medium")
-    with ways[0].container(border=True, height="stretch"):
-        st.markdown("##### :material/rocket_launch: Try the sample")
-        st.markdown("A small corpus that came along. Look at it, pick a strategy, watch it train.")
+    cells = st.columns(3, gap="medium")
+    with way(
+        cells[0],
+        ":material/rocket_launch:",
+        "Try the sample",
+        "A small corpus that comes along. Look at it, pick a strategy, watch it train.",
+    ):
         page_button("Try the sample", "corpus", key="sample", width="stretch", corpus=SAMPLE, trial=None, query=None)
-    with ways[1].container(border=True, height="stretch"):
-        st.markdown("##### :material/upload_file: Bring a corpus")
-        st.markdown("Documents, queries and judgements as JSONL and TSV: a folder, a zip or single files.")
+    with way(
+        cells[1],
+        ":material/upload_file:",
+        "Bring a corpus",
+        "Documents, queries and judgements, as a folder, a zip or single files.",
+    ):
         page_button("Bring a corpus", "corpus", key="bring", type="secondary", width="stretch", corpus=None, query=None)
-    with ways[2].container(border=True, height="stretch"):
-        st.markdown("##### :material/folder_open: Open a trial")
-        st.markdown("Go on with a training of this workspace, or bring in one from a folder.")
+    with way(
+        cells[2],
+        ":material/folder_open:",
+        "Open a trial",
+        "Go on with a training of this workspace, or bring one in from a folder.",
+    ):
         if st.button("Open a trial", key="open", width="stretch"):
-            open_trial_dialog(session.store, session.workspace)
+            open_trial_dialog(session.store)
 
     st.subheader("Recent trials", anchor=False)
 

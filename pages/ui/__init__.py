@@ -26,7 +26,7 @@ piece_form(piece, prefix) -> piece, params_form, describe_piece(cls, because="")
     Pass back what piece_form returned on the next run.
 charts.curves / histogram / funnel / scatter_map(Dots...) / bars_with_bands / differences, and
     draw(figure, key=, on_select=), selected_ids(event), ROLE, trial_look(i)                  (charts.py, looks.py)
-plain(text) for Markdown places; show(text, terms) draws a corpus text exactly, terms marked; shorten (text.py)
+plain(text), code(id) for Markdown places; show(text, terms) draws a corpus text as it is, terms marked (text.py)
 live(every_s, while_=...) decorator: a part that redraws itself while something runs          (live.py)
 tiles({label: value}), ago(seconds), state_badge(state), empty(sentence, label, page, icon=)  (bits.py, frame.py)
 """
@@ -39,11 +39,36 @@ from pages.ui.links import Link
 from pages.ui.live import live
 from pages.ui.looks import ROLE, draw, selected_ids, trial_look
 from pages.ui.problems import problems_shown
-from pages.ui.text import highlight, plain, shorten, show
+from pages.ui.text import code, highlight, plain, shorten, show
 from pages.ui.travel import address, go, page_button, page_link
 
 __all__ = [
-    "ROLE", "Link", "Session", "address", "ago", "card", "charts", "describe_piece", "draw", "duration", "empty", "frame",
-    "go", "highlight", "live", "page_button", "page_link", "params_form", "piece_form", "plain", "problems_shown",
-    "selected_ids", "shorten", "show", "state_badge", "tiles", "trial_look",
-]  # fmt: skip
+    "ROLE",
+    "Link",
+    "Session",
+    "address",
+    "ago",
+    "card",
+    "charts",
+    "code",
+    "describe_piece",
+    "draw",
+    "duration",
+    "empty",
+    "frame",
+    "go",
+    "highlight",
+    "live",
+    "page_button",
+    "page_link",
+    "params_form",
+    "piece_form",
+    "plain",
+    "problems_shown",
+    "selected_ids",
+    "shorten",
+    "show",
+    "state_badge",
+    "tiles",
+    "trial_look",
+]

@@ -25,13 +25,13 @@ def tiles(values: Mapping[str, str | int | float], *, helps: Mapping[str, str] |
     with st.container(horizontal=True, gap="small"):
         for label, value in values.items():
             text = f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else value
-            st.metric(label, text, help=(helps or {}).get(label), border=True, width=168)
+            st.metric(label, text, help=(helps or {}).get(label), border=True, width=158)
 
 
-def state_badge(state: str) -> None:
-    """The state of a trial, with a colour and an icon."""
+def state_badge(state: str, *, help: str | None = None) -> None:
+    """The state of a trial, with a colour and an icon; ``help`` is Markdown."""
     colour, icon = STATES.get(state, ("gray", ":material/help:"))
-    st.badge(plain(state), color=colour, icon=icon)  # type: ignore[arg-type]
+    st.badge(plain(state), color=colour, icon=icon, help=help)  # type: ignore[arg-type]
 
 
 def duration(seconds: float) -> str:

@@ -7,36 +7,37 @@ corpus: they are escaped here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import plotly.graph_objects as go
 
 from pages.ui.looks import (
-    BASELINE, LOSS, ROLE, TIE, WIN, base_figure, hover_text, name_of, titled, trial_look,
-)  # fmt: skip
+    BASELINE,
+    LOSS,
+    ROLE,
+    TIE,
+    WIN,
+    base_figure,
+    hover_text,
+    name_of,
+    titled,
+    trial_look,
+)
+from pages.ui.maps import Dots, scatter_map
 
-# Above this many points the canvas of WebGL is faster than SVG; below it SVG is sharper.
-GL_POINTS = 3000
-
-
-@dataclass(frozen=True)
-class Dots:
-    """Points of one role on a map. ``ids`` go into ``customdata``; ``texts`` are the tooltips (unescaped)."""
-
-    role: str
-    x: np.ndarray
-    y: np.ndarray
-    ids: Sequence[str] = ()
-    texts: Sequence[str] = ()
-    name: str = ""
-    size: float = 0.0
-    opacity: float = field(default=1.0)
+__all__ = ["Dots", "bars_with_bands", "curves", "differences", "funnel", "histogram", "scatter_map"]
 
 
-def curves(series: Sequence[tuple[str, Sequence[float], Sequence[float]]], x_title: str, y_title: str,
-           baselines: Mapping[str, float] | None = None, *, title: str = "", height: int = 380,
-           looks: Sequence[int] | None = None) -> go.Figure:  # fmt: skip
+def curves(
+    series: Sequence[tuple[str, Sequence[float], Sequence[float]]],
+    x_title: str,
+    y_title: str,
+    baselines: Mapping[str, float] | None = None,
+    *,
+    title: str = "",
+    height: int = 380,
+    looks: Sequence[int] | None = None,
+) -> go.Figure:
     """One line a trial over x, each with its own colour, dash and marker; baselines as named grey lines.
 
     ``looks``: the place of each series in the list of trials, so that a trial keeps its look when others
@@ -45,23 +46,38 @@ def curves(series: Sequence[tuple[str, Sequence[float], Sequence[float]]], x_tit
     figure = base_figure(titled(title), x_title, y_title, height=height)
     for i, (name, x, y) in enumerate(series):
         colour, dash, symbol = trial_look(looks[i] if looks else i)
-        figure.add_trace(go.Scatter(
-            x=list(x), y=list(y), name=name_of(name), mode="lines+markers" if len(x) <= 60 else "lines",
-            line={"color": colour, "width": 2.4, "dash": dash}, marker={"symbol": symbol, "size": 8, "color": colour},
-            hovertemplate="%{y:.4g}",
-        ))  # fmt: skip
+        figure.add_trace(
+            go.Scatter(
+                x=list(x),
+                y=list(y),
+                name=name_of(name),
+                mode="lines+markers" if len(x) <= 60 else "lines",
+                line={"color": colour, "width": 2.4, "dash": dash},
+                marker={"symbol": symbol, "size": 8, "color": colour},
+                hovertemplate="%{y:.4g}",
+            )
+        )
     for i, (name, value) in enumerate(sorted((baselines or {}).items(), key=lambda item: item[1])):
         figure.add_hline(
-            y=value, line={"color": BASELINE, "width": 1.4, "dash": "dot" if i % 2 else "dash"},
+            y=value,
+            line={"color": BASELINE, "width": 1.4, "dash": "dot" if i % 2 else "dash"},
             annotation={"text": f"{name_of(name)} {value:.3g}", "font": {"size": 11, "color": BASELINE}},
             annotation_position="bottom right" if i % 2 else "top right",
-        )  # fmt: skip
+        )
     figure.update_layout(hovermode="x unified")
     return figure
 
 
-def histogram(groups: Mapping[str, Sequence[float]], x_title: str, *, title: str = "", of: str = "pairs",
-              bins: int = 40, height: int = 320, lines: Mapping[str, float] | None = None) -> go.Figure:  # fmt: skip
+def histogram(
+    groups: Mapping[str, Sequence[float]],
+    x_title: str,
+    *,
+    title: str = "",
+    of: str = "pairs",
+    bins: int = 40,
+    height: int = 320,
+    lines: Mapping[str, float] | None = None,
+) -> go.Figure:
     """Shares of each group over common bins; a key that is a role takes the role's colour.
 
     Not-a-numbers and infinities are left out. ``lines``: named vertical lines (a threshold).
@@ -74,105 +90,135 @@ def histogram(groups: Mapping[str, Sequence[float]], x_title: str, *, title: str
         counts, _ = np.histogram(values, edges)
         share = counts / max(1, counts.sum())
         colour = ROLE[name].colour if name in ROLE else trial_look(i)[0]
-        figure.add_trace(go.Bar(
-            x=(edges[:-1] + edges[1:]) / 2, y=share, width=np.diff(edges), name=f"{name_of(name)} (n = {len(values):,})",
-            marker={"color": colour, "opacity": 0.62, "line": {"width": 0}}, customdata=counts,
-            hovertemplate="%{x:.3g}: %{y:.1%} (%{customdata:,})",
-        ))  # fmt: skip
+        figure.add_trace(
+            go.Bar(
+                x=(edges[:-1] + edges[1:]) / 2,
+                y=share,
+                width=np.diff(edges),
+                name=f"{name_of(name)} (n = {len(values):,})",
+                marker={"color": colour, "opacity": 0.62, "line": {"width": 0}},
+                customdata=counts,
+                hovertemplate="%{x:.3g}: %{y:.1%} (%{customdata:,})",
+            )
+        )
     for name, value in (lines or {}).items():
-        figure.add_vline(x=value, line={"color": BASELINE, "dash": "dash", "width": 1.5},
-                         annotation={"text": name_of(name), "font": {"size": 11, "color": BASELINE}})  # fmt: skip
+        figure.add_vline(
+            x=value,
+            line={"color": BASELINE, "dash": "dash", "width": 1.5},
+            annotation={"text": name_of(name), "font": {"size": 11, "color": BASELINE}},
+        )
     figure.update_layout(barmode="overlay", bargap=0, yaxis_tickformat=".0%")
     return figure
 
 
-def funnel(steps: Sequence[tuple[str, int]], *, title: str = "", of: str = "candidates", height: int | None = None) -> go.Figure:
+def funnel(
+    steps: Sequence[tuple[str, int]], *, title: str = "", of: str = "candidates", height: int | None = None
+) -> go.Figure:
     """What was left after each step, top to bottom: how many, and which share of the first step."""
     first = max(1, steps[0][1]) if steps else 1
-    figure = base_figure(titled(title, steps[0][1] if steps else 0, of), f"number of {of}", "", height=height or 110 + 38 * len(steps))
+    figure = base_figure(
+        titled(title, steps[0][1] if steps else 0, of), f"number of {of}", "", height=height or 110 + 38 * len(steps)
+    )
     counts = [count for _, count in steps]
-    figure.add_trace(go.Bar(
-        x=counts, y=[name_of(name) for name, _ in steps], orientation="h", cliponaxis=False, textposition="outside",
-        text=[f"{count:,} ({count / first:.0%})" for count in counts],
-        marker={"color": ROLE["negative"].colour, "opacity": list(np.linspace(0.4, 0.95, max(1, len(steps))))},
-        hovertemplate="%{y}: %{x:,}<extra></extra>",
-    ))  # fmt: skip
-    figure.update_layout(yaxis={"autorange": "reversed", "showgrid": False}, xaxis={"range": [0, first * 1.2], "rangemode": "tozero"})
+    figure.add_trace(
+        go.Bar(
+            x=counts,
+            y=[name_of(name) for name, _ in steps],
+            orientation="h",
+            cliponaxis=False,
+            textposition="outside",
+            text=[f"{count:,} ({count / first:.0%})" for count in counts],
+            marker={"color": ROLE["negative"].colour, "opacity": list(np.linspace(0.4, 0.95, max(1, len(steps))))},
+            hovertemplate="%{y}: %{x:,}<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        yaxis={"autorange": "reversed", "showgrid": False}, xaxis={"range": [0, first * 1.2], "rangemode": "tozero"}
+    )
     return figure
 
 
-def scatter_map(layers: Sequence[Dots], *, title: str = "", highlights: Sequence[Dots] = (), height: int = 620) -> go.Figure:
-    """A map: one trace a role, others below, queries on top; highlights are traces of their own.
-
-    The axes have no unit (only nearness means something), so they are hidden, and equally scaled.
-    """
-    n = sum(len(dots.x) for dots in layers)
-    figure = base_figure(titled(title, n, "points"), height=height)
-    kind = go.Scattergl if n > GL_POINTS else go.Scatter
-    order = {"other": 0, "negative": 1, "suspect": 2, "positive": 3, "query": 4}
-    for dots in sorted(layers, key=lambda d: order.get(d.role, 0)):
-        figure.add_trace(_trace(kind, dots))
-    for dots in highlights:
-        ring = _trace(go.Scatter, dots)
-        ring.marker.update(size=(dots.size or 9) + 9, symbol="circle-open", line={"width": 2.4})
-        figure.add_trace(ring)
-    hidden = {"visible": False, "showgrid": False}
-    figure.update_layout(xaxis=hidden, yaxis={**hidden, "scaleanchor": "x"}, dragmode="pan", clickmode="event+select")
-    return figure
-
-
-def bars_with_bands(names: Sequence[str], values: Sequence[float], lows: Sequence[float], highs: Sequence[float],
-                    x_title: str, *, title: str = "", n: int | None = None, of: str = "queries",
-                    looks: Sequence[int] | None = None) -> go.Figure:  # fmt: skip
+def bars_with_bands(
+    names: Sequence[str],
+    values: Sequence[float],
+    lows: Sequence[float],
+    highs: Sequence[float],
+    x_title: str,
+    *,
+    title: str = "",
+    n: int | None = None,
+    of: str = "queries",
+    looks: Sequence[int] | None = None,
+) -> go.Figure:
     """One dot a trial with its 95 % band, first on top; the axis need not start at zero, so no bars are drawn."""
     figure = base_figure(titled(title, n, of), x_title, "", height=120 + 40 * len(names))
     for i, name in enumerate(names):
         colour, _, symbol = trial_look(looks[i] if looks else i)
-        figure.add_trace(go.Scatter(
-            x=[values[i]], y=[name_of(name)], mode="markers+text", showlegend=False, text=[f"{values[i]:.4f}"],
-            textposition="top center", cliponaxis=False, textfont={"size": 11},
-            marker={"color": colour, "symbol": symbol, "size": 12},
-            error_x={"type": "data", "symmetric": False, "array": [highs[i] - values[i]], "arrayminus": [values[i] - lows[i]],
-                     "color": colour, "thickness": 2.4, "width": 7},
-            hovertemplate=f"{values[i]:.4f} [{lows[i]:.4f}, {highs[i]:.4f}]<extra></extra>",
-        ))  # fmt: skip
+        figure.add_trace(
+            go.Scatter(
+                x=[values[i]],
+                y=[name_of(name)],
+                mode="markers+text",
+                showlegend=False,
+                text=[f"{values[i]:.4f}"],
+                textposition="top center",
+                cliponaxis=False,
+                textfont={"size": 11},
+                marker={"color": colour, "symbol": symbol, "size": 12},
+                error_x={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": [highs[i] - values[i]],
+                    "arrayminus": [values[i] - lows[i]],
+                    "color": colour,
+                    "thickness": 2.4,
+                    "width": 7,
+                },
+                hovertemplate=f"{values[i]:.4f} [{lows[i]:.4f}, {highs[i]:.4f}]<extra></extra>",
+            )
+        )
     figure.update_layout(yaxis={"autorange": "reversed", "showgrid": False})
     return figure
 
 
-def differences(values: Sequence[float], y_title: str, *, ids: Sequence[str] = (), texts: Sequence[str] = (),
-                title: str = "", better: str = "B", worse: str = "A", height: int = 340) -> go.Figure:  # fmt: skip
+def differences(
+    values: Sequence[float],
+    y_title: str,
+    *,
+    ids: Sequence[str] = (),
+    texts: Sequence[str] = (),
+    title: str = "",
+    better: str = "B",
+    worse: str = "A",
+    height: int = 340,
+) -> go.Figure:
     """Per query, b - a, sorted: wins of ``better`` up, of ``worse`` down, ties counted in the legend."""
     array = np.asarray(values, dtype=float)
     order = np.argsort(-array, kind="stable")
     figure = base_figure(titled(title, len(array), "queries"), "queries, sorted by difference", y_title, height=height)
     shown = [hover_text(texts[i]) if i < len(texts) else "" for i in order]
     carried = [ids[i] if i < len(ids) else str(i) for i in order]
-    kinds = ((f"{name_of(better)} wins", WIN, array[order] > 0), ("ties", TIE, array[order] == 0),
-             (f"{name_of(worse)} wins", LOSS, array[order] < 0))  # fmt: skip
+    kinds = (
+        (f"{name_of(better)} wins", WIN, array[order] > 0),
+        ("ties", TIE, array[order] == 0),
+        (f"{name_of(worse)} wins", LOSS, array[order] < 0),
+    )
     for name, colour, is_kind in kinds:
         places = np.flatnonzero(is_kind)
-        figure.add_trace(go.Bar(
-            x=places, y=array[order][places], name=f"{name} ({len(places):,})", marker={"color": colour, "line": {"width": 0}},
-            customdata=[[carried[i]] for i in places], hovertext=[shown[i] for i in places],
-            hovertemplate="%{y:+.3f}<br>%{hovertext}<extra></extra>",
-        ))  # fmt: skip
+        figure.add_trace(
+            go.Bar(
+                x=places,
+                y=array[order][places],
+                name=f"{name} ({len(places):,})",
+                marker={"color": colour, "line": {"width": 0}},
+                customdata=[[carried[i]] for i in places],
+                hovertext=[shown[i] for i in places],
+                hovertemplate="%{y:+.3f}<br>%{hovertext}<extra></extra>",
+            )
+        )
     figure.update_layout(bargap=0, barmode="overlay", clickmode="event+select")
     figure.add_hline(y=0, line={"color": BASELINE, "width": 1})
     return figure
-
-
-def _trace(kind: type, dots: Dots) -> go.Scatter | go.Scattergl:
-    role = ROLE[dots.role]
-    sizes = {"query": 13.0, "positive": 9.0, "negative": 8.0, "suspect": 9.0, "other": 5.0}
-    return kind(
-        x=dots.x, y=dots.y, mode="markers", name=f"{name_of(dots.name or role.title)} ({len(dots.x):,})",
-        marker={"color": role.colour, "symbol": role.symbol, "size": dots.size or sizes[dots.role],
-                "opacity": dots.opacity if dots.role != "other" else min(dots.opacity, 0.55), "line": {"width": 0.6}},
-        customdata=[[i] for i in dots.ids] or None, hovertext=[hover_text(t) for t in dots.texts] or None,
-        hovertemplate="%{hovertext}<extra></extra>" if dots.texts else None,
-        selected={"marker": {"opacity": 1}}, unselected={"marker": {"opacity": 0.35}},
-    )  # fmt: skip
 
 
 def _finite(values: Sequence[float]) -> np.ndarray:

@@ -30,7 +30,9 @@ def to_text(value: Any) -> str:
     return str(value)
 
 
-def from_text(text: str, kind: type, default: Any, options: list[Any] | None, ge: float | None, le: float | None) -> Any:
+def from_text(
+    text: str, kind: type, default: Any, options: list[Any] | None, ge: float | None, le: float | None
+) -> Any:
     """The value that :func:`to_text` wrote, of type ``kind``; raises ParameterError when it is not allowed."""
     if kind is list:
         parts = [part for part in text.split(",") if part]

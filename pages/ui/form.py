@@ -24,8 +24,12 @@ def piece_form(piece: P, prefix: str, *, columns: int = 2) -> P:
     differs from the one returned last sets the widgets. ``prefix`` must be unique on the page. When a
     value is refused, the rule is shown and the piece that was passed in comes back.
     """
-    values = params_form(piece.params(), {p.name: getattr(piece, p.name) for p in piece.params()},
-                         f"{prefix}.{piece.key}", columns=columns)  # fmt: skip
+    values = params_form(
+        piece.params(),
+        {p.name: getattr(piece, p.name) for p in piece.params()},
+        f"{prefix}.{piece.key}",
+        columns=columns,
+    )
     try:
         return piece.but(**values)
     except ParameterError as error:
@@ -76,8 +80,17 @@ def describe_piece(cls: type[Piece], *, because: str = "", expanded: bool = Fals
     card(cls.title, cls.idea(), cls.lesson(), cls.source, cls.cost, cls.difficulty, because=because, expanded=expanded)
 
 
-def card(title: str, idea: str, lesson: str, source: Any, cost: str, difficulty: str, *, because: str = "",
-         expanded: bool = False) -> None:  # fmt: skip
+def card(
+    title: str,
+    idea: str,
+    lesson: str,
+    source: Any,
+    cost: str,
+    difficulty: str,
+    *,
+    because: str = "",
+    expanded: bool = False,
+) -> None:
     """A gallery card of anything that has a lesson (a piece, a preset)."""
     with st.container(border=True, height="stretch"):
         st.markdown(f"**{plain(title)}**")

@@ -86,7 +86,7 @@ def frame(title: str, *, page: str | None = None, intro: str = "", has_title: bo
     below the title. The link is filled from the last page when the visit comes without state.
     """
     entry = site.page_entry(page or title.lower())
-    st.set_page_config(page_title=f"{title} · Negative Space", page_icon=entry.icon, layout="wide")
+    st.set_page_config(page_title=f"{title} · Negative Space", page_icon=site.FAVICON, layout="wide")
     _enter_through_app()
     st.logo(site.LOGO, size="large")
     if has_title:

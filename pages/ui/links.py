@@ -6,6 +6,7 @@ truth, and :meth:`Link.bind` sets a widget from it before each draw and writes t
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -79,8 +80,16 @@ class Link:
             return None
 
     # What one page alone uses -----------------------------------------------------------------------
-    def value(self, name: str, default: Any, *, kind: type | None = None, options: Iterable[Any] | None = None,
-              ge: float | None = None, le: float | None = None) -> Any:  # fmt: skip
+    def value(
+        self,
+        name: str,
+        default: Any,
+        *,
+        kind: type | None = None,
+        options: Iterable[Any] | None = None,
+        ge: float | None = None,
+        le: float | None = None,
+    ) -> Any:
         """The checked value of a parameter of this page.
 
         Its type is ``kind`` or the type of ``default`` (str, int, float, bool, list of str, pair of
@@ -90,8 +99,9 @@ class Link:
         if not text:
             return default
         try:
-            return from_text(text, kind or type(default), default, list(options) if options is not None else None,
-                             ge, le)  # fmt: skip
+            return from_text(
+                text, kind or type(default), default, list(options) if options is not None else None, ge, le
+            )
         except ParameterError as error:
             self._drop(name, str(error))
             return default
@@ -111,14 +121,24 @@ class Link:
         """Remove values from the address."""
         self.set(**dict.fromkeys(names))
 
-    def bind(self, widget: Callable[..., Any], name: str, label: str, *args: Any, default: Any = None,
-             options: Sequence[Any] | None = None, ge: float | None = None, le: float | None = None,
-             resets: Sequence[str] = (), **kwargs: Any) -> Any:  # fmt: skip
+    def bind(
+        self,
+        widget: Callable[..., Any],
+        name: str,
+        label: str,
+        *args: Any,
+        default: Any = None,
+        options: Sequence[Any] | None = None,
+        ge: float | None = None,
+        le: float | None = None,
+        resets: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> Any:
         """Draw ``widget`` with the address's value (or ``default``) and write its changes back.
 
         ``link.bind(st.selectbox, "split", "Split", options=["test", "train"], default="test")``.
         ``default`` None with ``options`` = the first option. ``resets``: parameters removed on a change
-        (a new search goes back to page 1). ``ge``/``le`` become the widget's min_value/max_value.
+        (a new search goes back to page 1). ``ge``/``le`` become min_value/max_value where the widget has them.
         Not for use inside ``st.form`` (no callbacks there). Returns the widget's value; an emptied choice is
         the default again.
         """
@@ -127,10 +147,8 @@ class Link:
             kwargs["options"] = options = list(options)
             if default is None and options and kwargs.pop("required", True):
                 default = options[0]
-        if ge is not None:
-            kwargs["min_value"] = ge
-        if le is not None:
-            kwargs["max_value"] = le
+        if "min_value" in inspect.signature(widget).parameters:
+            kwargs |= {"min_value": ge, "max_value": le}
         key = f"link.{self.page}.{name}"
         kind = list if many else type(default) if default is not None else type(options[0]) if options else str
         value = self.value(name, default, kind=kind, options=options, ge=ge, le=le)

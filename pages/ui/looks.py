@@ -59,15 +59,36 @@ def titled(title: str, n: int | None = None, of: str = "") -> str:
 def base_figure(title: str = "", x_title: str = "", y_title: str = "", *, height: int = 360) -> go.Figure:
     """An empty figure with axes named, no background of its own, and the legend above the plot."""
     figure = go.Figure()
-    grid = {"gridcolor": "rgba(128,140,155,.22)", "zeroline": False, "automargin": True, "ticks": "outside",
-            "tickcolor": "rgba(128,140,155,.4)", "ticklen": 4}  # fmt: skip
+    grid = {
+        "gridcolor": "rgba(128,140,155,.22)",
+        "zeroline": False,
+        "automargin": True,
+        "ticks": "outside",
+        "tickcolor": "rgba(128,140,155,.4)",
+        "ticklen": 4,
+    }
     figure.update_layout(
-        title={"text": title, "x": 0, "xref": "container", "font": {"size": 15}, "yref": "container", "y": 0.98, "yanchor": "top"},
+        title={
+            "text": title,
+            "x": 0,
+            "xref": "container",
+            "font": {"size": 15},
+            "yref": "container",
+            "y": 0.98,
+            "yanchor": "top",
+        },
         height=height,
         margin={"l": 8, "r": 12, "t": 64 if title else 32, "b": 8},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.01, "x": 0, "title": {"text": ""}, "font": {"size": 12}},
+        legend={
+            "orientation": "h",
+            "yanchor": "bottom",
+            "y": 1.01,
+            "x": 0,
+            "title": {"text": ""},
+            "font": {"size": 12},
+        },
         xaxis={"title": {"text": x_title}, **grid},
         yaxis={"title": {"text": y_title}, **grid},
         hoverlabel={"align": "left", "namelength": -1},
@@ -92,7 +113,13 @@ def selected_ids(event: Any) -> list[str]:
     ids = []
     for point in points:
         data = point.get("customdata")
-        first = next(iter(data.values()), None) if isinstance(data, dict) else data[0] if isinstance(data, list) and data else data
+        first = (
+            next(iter(data.values()), None)
+            if isinstance(data, dict)
+            else data[0]
+            if isinstance(data, list) and data
+            else data
+        )
         if first is not None:
             ids.append(str(first))
     return list(dict.fromkeys(ids))

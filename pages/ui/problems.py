@@ -27,8 +27,10 @@ def problems_shown() -> Iterator[None]:
     except Exception as error:
         # Not swallowed: shown with its trace and logged, so that the rest of the page still works.
         _LOG.exception("bug on a page")
-        st.error("This is a bug in Negative Space, not something you did. The text below says where.",
-                 icon=":material/bug_report:")  # fmt: skip
+        st.error(
+            "This is a bug in Negative Space, not something you did. The text below says where.",
+            icon=":material/bug_report:",
+        )
         st.exception(error)
 
 
@@ -38,6 +40,7 @@ def show_user_error(error: UserError) -> None:
     if len(faults) == 1:
         st.error(plain(faults[0]), icon=":material/error:")
         return
-    st.error(f"{len(faults)} faults were found in these files. Mend them and load the corpus again.",
-             icon=":material/error:")  # fmt: skip
+    st.error(
+        f"{len(faults)} faults were found in these files. Mend them and load the corpus again.", icon=":material/error:"
+    )
     st.dataframe({"fault": str(error).splitlines()}, hide_index=True, width="stretch")

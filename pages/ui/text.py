@@ -22,6 +22,13 @@ def plain(text: str) -> str:
     return _PUNCTUATION.sub(r"\\\1", joined)
 
 
+def code(text: str) -> str:
+    """Markdown that shows exactly ``text`` on one line as inline code: for ids and file names."""
+    one_line = re.sub(r"\s+", " ", text).strip() or " "
+    fence = "`" * (1 + max((len(run) for run in re.findall(r"`+", one_line)), default=0))
+    return f"{fence} {one_line} {fence}" if "`" in one_line else f"`{one_line}`"
+
+
 def shorten(text: str, n_characters: int) -> str:
     """The text on one line, cut at a word with an ellipsis; unescaped."""
     one_line = re.sub(r"\s+", " ", text).strip()

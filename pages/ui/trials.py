@@ -15,7 +15,6 @@ from pages.ui.travel import page_link
 if TYPE_CHECKING:
     from core.lab.store import Store
     from core.lab.tables import TrialRow
-    from core.lab.workspace import Workspace
 
 MEASURE = "RR@10"
 LISTED = 50
@@ -27,7 +26,7 @@ def trial_list(rows: Sequence[TrialRow], *, key: str) -> None:
         with st.container(border=True):
             st.markdown(":material/science: No trials yet. Try the sample, choose a recipe, and start the first one.")
         return
-    with st.container(border=True, gap="xxsmall", key=f"trials.{key}"):
+    with st.container(border=True, gap="xsmall", key=f"trials.{key}"):
         for row in rows:
             _line(row)
 
@@ -35,13 +34,20 @@ def trial_list(rows: Sequence[TrialRow], *, key: str) -> None:
 def _line(row: TrialRow) -> None:
     name, state, corpus, quality, age = st.columns([4, 1.7, 2.4, 1.5, 1.2], gap="small", vertical_alignment="center")
     with name:
-        page_link("train", f"**{plain(shorten(row.name, 48))}**", icon=":material/monitoring:", trial=row.id,
-                  corpus=corpus_link(row), query=None, refresh=None)  # fmt: skip
+        page_link(
+            "train",
+            f"**{plain(shorten(row.name, 48))}**",
+            icon=":material/monitoring:",
+            trial=row.id,
+            corpus=corpus_link(row),
+            query=None,
+            refresh=None,
+        )
     with state:
-        state_badge(row.state)
+        state_badge(row.state, help=plain(shorten(row.message, 400)) or None)
     corpus.caption(plain(shorten(row.corpus_name or row.corpus, 32)))
     value = (row.headline or {}).get(MEASURE)
-    quality.caption(f"{MEASURE} **{value:.3f}**" if isinstance(value, (int, float)) else plain(shorten(row.message, 40)) or " ")
+    quality.caption(f"{MEASURE} **{value:.3f}**" if isinstance(value, (int, float)) else "")
     age.caption(ago(row.created))
 
 
@@ -51,7 +57,7 @@ def corpus_link(row: TrialRow) -> str | None:
 
 
 @st.dialog("Open a trial", width="large")
-def open_trial_dialog(store: Store, workspace: Workspace) -> None:
+def open_trial_dialog(store: Store) -> None:
     """The workspace's trials with a search, and the way to bring in a folder."""
     with problems_shown():
         wanted = st.text_input("Search", placeholder="name, corpus or recipe", icon=":material/search:").strip().lower()
