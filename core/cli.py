@@ -1,0 +1,82 @@
+"""The ``negspace`` command: the same core as the pages, for scripts, notebooks and CI.
+
+Human text on stdout; with ``--json`` one JSON object on the last line. Exit code 2 with one line on stderr for what the user
+can mend, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from core.errors import UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the process's exit code."""
+    options = _parser().parse_args(arguments)
+    from core import commands
+
+    try:
+        answer: dict[str, Any] | None = getattr(commands, options.command.replace("-", "_"))(options)
+    except UserError as error:
+        print(f"negspace: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("negspace: interrupted.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader went away, as `| head` does
+        sys.stderr.close()
+        return 0
+    if options.json and answer is not None:
+        print(json.dumps(answer, ensure_ascii=False, allow_nan=False, default=str), flush=True)
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):  # one line, exit code 2, as for every other user error
+        self.exit(2, f"{self.prog}: {message}. See '{self.prog} --help'.\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="negspace", description="A laboratory for negative sampling in dense retrieval.")
+    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
+    everywhere = _Parser(add_help=False)
+    everywhere.add_argument("--json", action="store_true", help="one JSON object on the last line of stdout")
+    corpus = _Parser(add_help=False)
+    corpus.add_argument("corpus", metavar="CORPUS", help="a folder or zip in BEIR layout, or sample:NAME")
+    recipe = _Parser(add_help=False)
+    recipe.add_argument("--recipe", required=True, metavar="NAME", help="a name that 'negspace recipes' lists")
+    recipe.add_argument("--set", action="append", default=[], metavar="PIECE.FIELD=VALUE", help="change one parameter; may be repeated")
+    recipe.add_argument("--encoder", default="static", metavar="KEY", help="static, static-scratch or char-ngram (default: static)")
+    recipe.add_argument("--seed", type=int, default=0, metavar="S")
+    place = _Parser(add_help=False)
+    place.add_argument("--workspace", metavar="DIR", help="where trials are kept (default: $NEGSPACE_WORKSPACE or ~/.negspace)")
+
+    recipes = commands.add_parser("recipes", parents=[everywhere], help="list the sampling strategies")
+    recipes.add_argument("--markdown", action="store_true", help="print the README's table of techniques")
+    recipes.add_argument("--write", metavar="README", help="with --markdown: put the table into this file instead")
+    train = commands.add_parser("train", parents=[everywhere, corpus, recipe, place], help="train one dual encoder")
+    train.add_argument("--epochs", type=int, metavar="N")
+    train.add_argument("--batch-size", type=int, metavar="B")
+    train.add_argument("--learning-rate", type=float, metavar="LR")
+    train.add_argument("--name", metavar="TEXT", help="how the pages call the trial")
+    mine = commands.add_parser("mine", parents=[everywhere, corpus, recipe], help="mine negatives without training")
+    mine.add_argument("--trial", metavar="DIR", help="mine with this finished trial's model (default: the untrained encoder)")
+    mine.add_argument("--out", required=True, metavar="FILE.parquet")
+    compare = commands.add_parser("compare", parents=[everywhere, place], help="compare finished trials")
+    compare.add_argument("trials", nargs="+", metavar="TRIAL", help="a trial's folder, or its id in the workspace")
+    bench = commands.add_parser("bench", parents=[everywhere], help="measure speed side by side with the peers")
+    bench.add_argument("--corpus", metavar="CORPUS", help="default: a generated one of 20,000 documents and 4,000 training queries")
+    bench.add_argument("--repeats", type=int, default=3, metavar="N")
+    serve = commands.add_parser("serve", parents=[everywhere, place], help="start the pages")
+    serve.add_argument("--port", type=int, default=8501)
+    serve.add_argument("--address", default="localhost", help="0.0.0.0 for a classroom")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,179 @@
+"""What each ``negspace`` command does: call the core, print text, return the JSON answer."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from core.errors import ParameterError, TrialError, UserError
+
+Answer = dict[str, Any] | None
+
+
+def recipes(options: Namespace) -> Answer:
+    """List every preset, or print the README's table."""
+    from core.lab.catalogue import as_markdown, write_into
+    from core.sampling.presets import FAMILY_TITLES, PRESETS
+
+    if options.write and not options.markdown:
+        raise ParameterError("--write goes with --markdown.")
+    if options.markdown:
+        if options.write:
+            write_into(Path(options.write), as_markdown())
+        else:
+            print(as_markdown())
+        return {"recipes": [preset.to_dict() for preset in PRESETS.values()]}
+    for family, title in FAMILY_TITLES.items():
+        print(f"\n{title}")
+        for preset in PRESETS.values():
+            if preset.family == family:
+                print(f"  {preset.name:18} {preset.idea}  [{preset.cost} cost, {preset.difficulty}; {preset.source.authors} {preset.source.year}]")
+    return {"recipes": [preset.to_dict() for preset in PRESETS.values()]}
+
+
+def train(options: Namespace) -> Answer:
+    """Train one trial in this process's own worker; Ctrl-C leaves a checkpoint."""
+    from core.corpus.load import load_corpus
+    from core.encode.encoders import make_encoder
+    from core.lab.by_hand import new_trial, train_here
+    from core.lab.workspace import Workspace
+    from core.train.config import TrialConfig
+    from core.train.results import TrialResults
+
+    workspace = Workspace(options.workspace) if options.workspace else Workspace()
+    spec = options.corpus if options.corpus.startswith("sample:") else str(Path(options.corpus).resolve())
+    recipe, name = _recipe(options)
+    encoder = make_encoder(options.encoder)
+    corpus = load_corpus(spec, cache=workspace.corpora)
+    for note in corpus.notes:
+        print(f"note: {note}")
+    given = {"epochs": options.epochs, "batch_size": options.batch_size, "learning_rate": options.learning_rate}
+    config = TrialConfig(
+        corpus=spec,
+        corpus_name=corpus.name,
+        corpus_fingerprint=corpus.fingerprint,
+        recipe=recipe.to_dict(),
+        recipe_name=name,
+        encoder=encoder.to_dict(),
+        name=options.name or f"{options.recipe}, seed {options.seed}",
+        seed=options.seed,
+        **{key: value for key, value in given.items() if value is not None},
+    )
+    folder = new_trial(workspace, config)
+    print(f"trial {folder}\nrecipe: {recipe.summary()}", flush=True)
+    train_here(folder, print_line=lambda line: print(line, flush=True))
+    result = TrialResults(folder).result
+    if result is None:
+        raise TrialError(f"{folder} did not finish. Its events.jsonl says why.")
+    print(_table(["", *result["metrics"]], [[n, *result[k].values()] for n, k in (("untrained", "untrained"), ("BM25", "bm25"), ("trained", "metrics"))]))
+    print("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in result["seconds"].items()))
+    keys = ("metrics", "untrained", "bm25", "seconds")
+    return {"trial": str(folder), **{key: result[key] for key in keys}, **({"truth_metrics": result["truth_metrics"]} if "truth_metrics" in result else {})}
+
+
+def mine(options: Namespace) -> Answer:
+    """Mine every lane for every training query and write the candidates, kept and refused."""
+    from core.corpus.load import load_corpus
+    from core.lab.mined_file import mine_to_file
+
+    recipe, _ = _recipe(options)
+    out = Path(options.out)
+    if out.suffix != ".parquet":
+        raise ParameterError(f"--out must end in .parquet; got {options.out!r}.")
+    if not out.parent.is_dir():
+        raise ParameterError(f"--out: the folder {out.parent} does not exist. Make it first.")
+    trial = Path(options.trial) if options.trial else None
+    summary = mine_to_file(load_corpus(options.corpus), recipe, out, trial=trial, encoder=options.encoder, seed=options.seed)
+    for lane in summary["lanes"]:
+        print(f"{lane['source']}: " + ", ".join(f"{n} {what}" for what, n in lane["funnel"]))
+    print(f"{summary['rows']} candidates of {summary['queries']} queries in {summary['seconds']:.1f} s -> {out}")
+    return summary
+
+
+def compare(options: Namespace) -> Answer:
+    """Compare finished trials on their held-out queries."""
+    from core.audit.compare import compare_trials
+    from core.evaluate.metrics import MEASURES
+    from core.lab.workspace import Workspace
+    from core.train.results import TrialResults
+
+    workspace = Workspace(options.workspace) if options.workspace else Workspace()
+    folders = [_trial_folder(workspace, trial) for trial in options.trials]
+    comparison = compare_trials([TrialResults(folder) for folder in folders])
+    rows = [[s.name, *(s.band(m).mean for m in MEASURES), s.seconds.get("total", "")] for s in comparison.systems]
+    print(_table(["", *MEASURES, "seconds"], rows))
+    differences = []
+    for measure in MEASURES:
+        for index, difference, p in comparison.against_first(measure):
+            other = comparison.systems[index].name
+            differences.append(
+                {"a": other, "b": comparison.systems[0].name, "measure": measure, "mean": difference.mean,
+                 "low": difference.low, "high": difference.high, "p": difference.p, "p_holm": p, "n_queries": difference.n_queries}
+            )
+            if measure == MEASURES[0]:
+                print(f"{other} - {comparison.systems[0].name}: {measure} {difference.mean:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}], p = {difference.p:.4f}, Holm {p:.4f}, n = {difference.n_queries}")
+    systems = [
+        {"name": s.name, "kind": s.kind, "metrics": {m: s.band(m).mean for m in MEASURES}, "seconds": s.seconds} for s in comparison.systems
+    ]
+    return {"systems": systems, "differences": differences, "trials": [str(f) for f in folders]}
+
+
+def bench(options: Namespace) -> Answer:
+    """Measure speed side by side with the installed peers."""
+    from core.bench.all import bench_all
+
+    if options.repeats < 1:
+        raise ParameterError(f"--repeats must be an int in [1, inf); got {options.repeats}.")
+    return bench_all(options.corpus, repeats=options.repeats, print_line=lambda line: print(line, flush=True))
+
+
+def serve(options: Namespace) -> Answer:
+    """Start the pages; returns when the server ends."""
+    import importlib.util
+
+    found = importlib.util.find_spec("app")
+    if found is None or found.origin is None:
+        raise UserError("app.py was not found beside the core. Install the product with 'pip install .' or run in its folder.")
+    app = Path(found.origin)
+    environment = dict(os.environ)
+    environment["PYTHONPATH"] = os.pathsep.join(p for p in (str(app.parent), environment.get("PYTHONPATH")) if p)
+    if options.workspace:
+        environment["NEGSPACE_WORKSPACE"] = str(Path(options.workspace).resolve())
+    flags = [f"--server.port={options.port}", f"--server.address={options.address}", "--server.headless=true"]
+    print(f"Negative Space: http://{'localhost' if options.address == '0.0.0.0' else options.address}:{options.port}", flush=True)
+    process = subprocess.Popen([sys.executable, "-m", "streamlit", "run", str(app), *flags], cwd=app.parent, env=environment)
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        return None
+    if code not in (0, -15):
+        raise UserError(f"The server ended with code {code}. Is port {options.port} taken? Try --port {options.port + 1}.")
+    return None
+
+
+def _recipe(options: Namespace):
+    from core.sampling.presets import preset
+    from core.sampling.settings import apply_settings
+
+    chosen = preset(options.recipe)
+    changed = apply_settings(chosen.recipe, options.set)
+    return changed, chosen.title + ("" if changed == chosen.recipe else ", changed")
+
+
+def _trial_folder(workspace, trial: str) -> Path:
+    for folder in (Path(trial), workspace.trials / trial):
+        if (folder / "trial.json").exists():
+            return folder.resolve()
+    raise TrialError(f"{trial} is neither a trial's folder nor an id in {workspace.trials}. 'negspace train' prints the folder.")
+
+
+def _table(head: list[str], rows: list[list[Any]]) -> str:
+    cells = [[f"{c:.4f}" if isinstance(c, float) else str(c) for c in row] for row in [head, *rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+    return "\n".join("  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))) for row in cells)
