@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from functools import cache
 
 import numpy as np
 
@@ -137,10 +138,9 @@ def _fit(
     learning_rate: float,
 ) -> np.ndarray:
     """What ``UMAP(..., init=start)`` computes, from ``start`` as it is."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # umap-learn warns on import about packages that are not needed here
-        from umap.layouts import optimize_layout_euclidean
-        from umap.umap_ import INT32_MAX, INT32_MIN, find_ab_params, fuzzy_simplicial_set, make_epochs_per_sample
+    _keep_machine_code()
+    from umap.layouts import optimize_layout_euclidean
+    from umap.umap_ import INT32_MAX, INT32_MIN, find_ab_params, fuzzy_simplicial_set, make_epochs_per_sample
 
     random_state = np.random.RandomState(seed)
     k = indices.shape[1]
@@ -167,6 +167,22 @@ def _fit(
         parallel=False,
         move_other=True,
     )
+
+
+@cache
+def _keep_machine_code() -> None:
+    """Import umap-learn and let numba keep what it compiles of it on disk: most of a first map's time.
+
+    umap-learn does not ask for that itself. Where no folder can be written to, each process compiles.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about packages that are not needed here
+        from umap import umap_
+    for function in (umap_.smooth_knn_dist, umap_.compute_membership_strengths):
+        try:
+            function.enable_caching()
+        except (RuntimeError, OSError):
+            return
 
 
 def _checked(vectors: np.ndarray, n_neighbors: int, min_dist: float, metric: str) -> np.ndarray:
