@@ -9,6 +9,8 @@ import torch
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import embedding_bag
 
+from core.encode.kernels import adam_rows, bag_gradient
+
 
 class _MeanBag(torch.autograd.Function):
     """``embedding_bag(mode="mean", sparse=True)`` whose gradient arrives already summed by token id.
@@ -21,20 +23,18 @@ class _MeanBag(torch.autograd.Function):
     def forward(ctx: Any, vectors: torch.Tensor, ids: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(ids, offsets)
         ctx.shape = vectors.shape
-        return embedding_bag(ids, vectors, offsets[:-1], mode="mean")
+        # Detached: torch then takes its quicker path, which keeps nothing for a backward of its own.
+        return embedding_bag(ids, vectors.detach(), offsets[:-1], mode="mean")
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         ids, offsets = ctx.saved_tensors
-        lengths = offsets.diff()
         sorted_ids, order = torch.sort(ids, stable=True)
-        bags = torch.repeat_interleave(torch.arange(len(lengths)), lengths)[order]
-        used, counts = torch.unique_consecutive(sorted_ids, return_counts=True)
-        shares = grad / lengths.clamp(min=1)[:, None]
-        rows = embedding_bag(bags, shares, counts.cumsum(0) - counts, mode="sum")
-        sparse = torch.sparse_coo_tensor(used[None], rows, ctx.shape, is_coalesced=True, check_invariants=False)
-        return sparse, None, None
+        n_used = int(torch.count_nonzero(sorted_ids.diff())) + min(len(ids), 1)
+        arrays = (t.numpy() for t in (order, sorted_ids, offsets, grad.contiguous()))
+        used, rows = map(torch.from_numpy, bag_gradient(*arrays, n_used))
+        return torch.sparse_coo_tensor(used[None], rows, ctx.shape, check_invariants=False), None, None
 
 
 def mean_bag(vectors: torch.Tensor, ids: np.ndarray, offsets: np.ndarray) -> torch.Tensor:
@@ -63,7 +63,7 @@ class RowAdam(torch.optim.Optimizer):
         for group in self.param_groups:
             for vectors in group["params"]:
                 if vectors.grad is not None:
-                    self._update(vectors, vectors.grad.coalesce(), group)
+                    self._update(vectors, vectors.grad, group)
         return loss
 
     def _update(self, vectors: torch.Tensor, grad: torch.Tensor, group: dict[str, Any]) -> None:
@@ -71,12 +71,9 @@ class RowAdam(torch.optim.Optimizer):
         if not state:
             state.update(step=0, exp_avg=torch.zeros_like(vectors), exp_avg_sq=torch.zeros_like(vectors))
         state["step"] += 1
-        rows, values = grad.indices()[0], grad.values()
+        ids, values = grad._indices()[0], grad._values()
         beta1, beta2 = group["betas"]
-        mean = state["exp_avg"][rows].lerp_(values, 1 - beta1)
-        square = state["exp_avg_sq"][rows].mul_(beta2).addcmul_(values, values, value=1 - beta2)
-        state["exp_avg"].index_copy_(0, rows, mean)
-        state["exp_avg_sq"].index_copy_(0, rows, square)
         # As SparseAdam: eps joins the root before the bias correction.
         scale = group["lr"] * (1 - beta2 ** state["step"]) ** 0.5 / (1 - beta1 ** state["step"])
-        vectors.index_add_(0, rows, mean.div_(square.sqrt_().add_(group["eps"])), alpha=-scale)
+        tensors = (vectors, state["exp_avg"], state["exp_avg_sq"], torch.argsort(ids, stable=True), ids, values)
+        adam_rows(*(t.numpy() for t in tensors), *map(np.float32, (beta1, beta2, group["eps"], scale)))

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from core.encode.model import EncoderModel
 
 TOWERS = ("shared", "separate")
-_TOWERS_HELP = "shared: one table of vectors reads queries and documents; separate: each side trains its own, from equal starts"
+_TOWERS_HELP = (
+    "shared: one table of vectors reads queries and documents; separate: each side trains its own, from equal starts"
+)
 
 
 class Encoder(Piece):
