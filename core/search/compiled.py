@@ -1,0 +1,44 @@
+"""Machine code for the inner loops, kept on disk where that is possible.
+
+Only modules that are nothing but inner loops import this one: numba takes a second to load, so it is loaded
+by the first search and not by the first page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit, types
+
+f4, f8, i4, i8, u1 = types.float32, types.float64, types.int32, types.int64, types.boolean
+
+
+def given(kind: Any, ndim: int = 1) -> Any:
+    """The type of an argument that is only read: memory-mapped arrays are read-only and welcome."""
+    return types.Array(kind, ndim, "C", readonly=True)
+
+
+def filled(kind: Any, ndim: int = 1) -> Any:
+    """The type of an argument that the loop writes to."""
+    return types.Array(kind, ndim, "C")
+
+
+def compiled(signature: Any, *, any_order: bool = False) -> Callable[[Callable], Callable]:
+    """Compile at once for one signature, without the interpreter's lock while it runs.
+
+    The code is kept beside the source or in the user's cache folder. Neither may be writable (RuntimeError when
+    the folder is looked for, OSError when it is written): then it is compiled anew by each process.
+    Arithmetic is IEEE's in the order written; ``any_order`` lets a sum be split over vector lanes, and no more.
+    """
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    if any_order:
+        options["fastmath"] = {"reassoc", "contract", "nsz"}
+
+    def decorate(function: Callable) -> Callable:
+        try:
+            return njit(signature, cache=True, **options)(function)
+        except (RuntimeError, OSError):
+            return njit(signature, **options)(function)
+
+    return decorate

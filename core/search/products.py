@@ -1,0 +1,105 @@
+"""Matrix products of queries and documents in float32, and how wrong they may be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+Similarity = Literal["dot", "cosine", "l2"]
+SIMILARITIES = ("dot", "cosine", "l2")
+
+BLOCK_PRODUCTS = 1 << 24  # 64 MiB of products at a time
+UNIT = 2.0**-24  # rounding of float32
+LARGEST = 1e37  # of |query| * |document|: above, products overflow
+
+
+@dataclass(frozen=True, eq=False)
+class VectorPair:
+    """Two sets of vectors with what the inner loops need.
+
+    ``left`` @ ``right`` = the products, which order documents as scores do; a product is the score + the query's
+    shift, wrong by at most the query's error. ``query_factors`` and ``doc_factors`` multiply the exact sum.
+    """
+
+    queries: np.ndarray
+    documents: np.ndarray
+    query_factors: np.ndarray
+    doc_factors: np.ndarray
+    kind: int
+    left: np.ndarray
+    right: np.ndarray
+    errors: np.ndarray
+    shifts: np.ndarray
+
+    @classmethod
+    def of(cls, query_vectors: np.ndarray, document_vectors: np.ndarray, similarity: Similarity) -> VectorPair:
+        """Raises ValueError for shapes that do not fit, values that are not finite or too large, other similarities."""
+        if similarity not in SIMILARITIES:
+            raise ValueError(f"similarity must be one of {', '.join(SIMILARITIES)}; got {similarity!r}.")
+        queries, documents = _vectors("query_vectors", query_vectors), _vectors("document_vectors", document_vectors)
+        if queries.shape[1] != documents.shape[1]:
+            raise ValueError(f"Query and document vectors differ in size: {queries.shape[1]} and {documents.shape[1]}.")
+        query_norms, doc_norms = _norms(queries), _norms(documents)
+        longest = doc_norms.max(initial=0)
+        largest = max(query_norms.max(initial=0), longest) ** 2 if similarity == "l2" else None
+        if largest is None and similarity == "dot":
+            largest = query_norms.max(initial=0) * longest
+        if largest is not None and largest > LARGEST:
+            raise ValueError("The vectors are too long: their products do not fit float32.")
+
+        # Any order of n float32 additions of products errs by at most n * UNIT * |a| |b| (Higham 2002, 3.1), to first
+        # order; a few more units cover the rounding of factors, shifts and the score itself.
+        rounding = (queries.shape[1] + 16) * UNIT
+        query_factors, doc_factors = np.ones(len(queries)), np.ones(len(documents))
+        shifts = np.zeros(len(queries))
+        left, right = queries, documents
+        if similarity == "cosine":
+            query_factors, doc_factors = _inverse(query_norms), _inverse(doc_norms)
+            left = (queries * query_factors[:, None]).astype(np.float32)
+            right = (documents * doc_factors[:, None]).astype(np.float32)
+            errors = np.full(len(queries), rounding)
+        elif similarity == "l2":  # 2 q.d - |d|^2 = -|q - d|^2 + |q|^2
+            left = np.column_stack([2 * queries, np.ones(len(queries), np.float32)])
+            right = np.column_stack([documents, (-(doc_norms**2)).astype(np.float32)])
+            shifts = query_norms**2
+            errors = rounding * (query_norms + longest) ** 2
+        else:
+            errors = rounding * query_norms * longest
+        kind = SIMILARITIES.index(similarity)
+        # Underflow to zero is not relative to anything: the last term.
+        return cls(queries, documents, query_factors, doc_factors, kind, left, right.T, errors + 1e-37, shifts)
+
+    @property
+    def loop_arguments(self) -> tuple:
+        return self.queries, self.documents, self.query_factors, self.doc_factors, self.kind
+
+    def blocks(self, query_rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """``(start, products)`` of a block of the query rows at a time; the array is used again for the next."""
+        size = min(max(1, BLOCK_PRODUCTS // max(1, len(self.documents))), len(query_rows))
+        is_all = len(query_rows) == len(self.left)
+        space = np.empty((size, len(self.documents)), np.float32)
+        for start in range(0, len(query_rows), size):
+            rows = slice(start, start + size) if is_all else query_rows[start : start + size]
+            some = self.left[rows]
+            yield start, np.matmul(some, self.right, out=space[: len(some)])
+
+
+def _vectors(name: str, values: np.ndarray) -> np.ndarray:
+    vectors = np.ascontiguousarray(values, np.float32)
+    if vectors.ndim != 2:
+        raise ValueError(f"{name} must be a matrix; got {vectors.ndim} dimensions.")
+    # A sum of squares is finite only if all values are, and needs no array of flags; it may also overflow.
+    if not np.isfinite(np.vdot(vectors, vectors)) and not np.isfinite(vectors).all():
+        raise ValueError(f"{name} holds values that are not finite.")
+    return vectors
+
+
+def _norms(vectors: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+
+
+def _inverse(norms: np.ndarray) -> np.ndarray:
+    return np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
