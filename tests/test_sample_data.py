@@ -1,0 +1,139 @@
+"""The sample corpus: equal to its generator's output, consistent, and of the difficulty that it promises."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SAMPLE_DATA = Path(__file__).parents[1] / "sample_data"
+LAB = SAMPLE_DATA / "lab"
+
+
+def records(name):
+    return [json.loads(line) for line in (LAB / name).read_text(encoding="utf-8").splitlines()]
+
+
+def pairs(name):
+    table = defaultdict(dict)
+    header, *lines = (LAB / "qrels" / name).read_text(encoding="utf-8").splitlines()
+    assert header == "query-id\tcorpus-id\tscore"
+    for line in lines:
+        query_id, doc_id, score = line.split("\t")
+        assert doc_id not in table[query_id], line
+        table[query_id][doc_id] = int(score)
+    return table
+
+
+@pytest.fixture(scope="module")
+def lab():
+    planted = defaultdict(set)
+    for line in (LAB / "planted.tsv").read_text(encoding="utf-8").splitlines()[1:]:
+        kind, query_id, doc_id, note = line.split("\t")
+        assert note
+        planted[kind].add((query_id, doc_id))
+    return {
+        "corpus": {d["_id"]: d for d in records("corpus.jsonl")},
+        "queries": {q["_id"]: q["text"] for q in records("queries.jsonl")},
+        "train": pairs("train.tsv"),
+        "test": pairs("test.tsv"),
+        "truth": pairs("truth.tsv"),
+        "planted": planted,
+    }
+
+
+def test_committed_files_equal_the_generators_output_in_another_process(tmp_path):
+    environment = os.environ | {"PYTHONHASHSEED": "12345"}
+    subprocess.run([sys.executable, str(SAMPLE_DATA / "generate_lab.py"), str(tmp_path)], check=True, env=environment, timeout=120)
+    made = {p.relative_to(tmp_path).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in tmp_path.rglob("*") if p.is_file()}
+    kept = {p.relative_to(LAB).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in LAB.rglob("*") if p.is_file()}
+    assert made == kept
+    assert sum(p.stat().st_size for p in SAMPLE_DATA.rglob("*") if p.is_file() and "__pycache__" not in p.parts) < 3_000_000
+
+
+def test_sizes_and_unique_ids(lab):
+    assert len(lab["corpus"]) == len(records("corpus.jsonl")) >= 2000
+    assert len(lab["queries"]) == len(records("queries.jsonl")) >= 700
+    assert len(lab["train"]) >= 500 and len(lab["test"]) >= 150
+    about = json.loads((LAB / "about.json").read_text(encoding="utf-8"))
+    assert {"title", "description", "licence", "facts"} == about.keys()
+
+
+def test_every_judged_pair_points_at_a_query_and_a_document(lab):
+    for name in ("train", "test", "truth"):
+        for query_id, grades in lab[name].items():
+            assert query_id in lab["queries"] and grades.keys() <= lab["corpus"].keys()
+    assert lab["train"].keys().isdisjoint(lab["test"])
+    assert lab["train"].keys() | lab["test"].keys() == lab["queries"].keys() == lab["truth"].keys()
+
+
+def test_labels_are_graded_two_in_truth_save_the_planted_wrong_ones(lab):
+    wrong = lab["planted"]["wrong_label"]
+    n_labels = Counter()
+    for name in ("train", "test"):
+        for query_id, labels in lab[name].items():
+            assert 1 <= len(labels) <= 4
+            n_labels[name] += len(labels)
+            for doc_id in labels:
+                assert lab["truth"][query_id].get(doc_id, 0) == (0 if (query_id, doc_id) in wrong else 2)
+    assert {query_id for query_id, _ in wrong} <= lab["train"].keys()
+    assert 0.015 < len(wrong) / n_labels["train"] < 0.025
+
+
+def test_planted_table_lists_exactly_the_unlabelled_positives(lab):
+    labelled = {(q, d) for name in ("train", "test") for q, labels in lab[name].items() for d in labels}
+    unlabelled = {(q, d) for q, grades in lab["truth"].items() for d in grades} - labelled
+    kinds = ("unlabelled_positive", "near_duplicate", "exact_duplicate")
+    assert unlabelled == set().union(*(lab["planted"][kind] for kind in kinds))
+    share = len({q for q, _ in unlabelled}) / len(lab["queries"])
+    assert 0.55 < share < 0.75
+    for kind, rows in lab["planted"].items():
+        if kind.startswith("near_miss"):
+            assert all(d not in lab["truth"][q] for q, d in rows), kind
+
+
+def test_duplicates_are_duplicates(lab):
+    by_text = Counter((d["title"], d["text"]) for d in lab["corpus"].values())
+    exact = {d for _, d in lab["planted"]["exact_duplicate"]}
+    near = {d for _, d in lab["planted"]["near_duplicate"]}
+    assert 35 <= len(exact | near) <= 45 and exact.isdisjoint(near)
+    assert all(by_text[lab["corpus"][d]["title"], lab["corpus"][d]["text"]] == 2 for d in exact)
+    assert sum(n - 1 for n in by_text.values()) == len(exact)
+
+    def shingles(doc_id):
+        words = lab["corpus"][doc_id]["text"].split()
+        return {tuple(words[i : i + 3]) for i in range(len(words) - 2)}
+
+    for query_id, doc_id in lab["planted"]["near_duplicate"]:
+        mine = shingles(doc_id)
+        assert max(len(mine & shingles(d)) / len(mine | shingles(d)) for d in lab["truth"][query_id] if d != doc_id) > 0.6
+
+
+def test_prose_is_clean(lab):
+    for document in lab["corpus"].values():
+        text = document["text"]
+        assert 14 <= len(text.split()) <= 65, text
+        assert text[0].isupper() or text[0] in "'‘", text
+        assert text[-1] in ".?!", text
+        assert not any(bad in text for bad in ("{", "}", "~", "\t", "  ", "..", " ,", ",.", " the the ", "?.", ",;")), text
+        assert set(document) == {"_id", "title", "text", "category", "place"}
+    assert not any(bad in text for text in lab["queries"].values() for bad in ("{", "}", "~", "  ", "??", ",?"))
+    assert len(set(lab["queries"].values())) > 0.97 * len(lab["queries"])
+
+
+@pytest.mark.slow
+def test_bm25_finds_some_but_not_all(lab):
+    rank_bm25 = pytest.importorskip("rank_bm25")
+    doc_ids = list(lab["corpus"])
+    split = lambda text: "".join(c if c.isalnum() else " " for c in text.lower()).split()  # noqa: E731
+    bm25 = rank_bm25.BM25Okapi([split(d["title"] + " " + d["text"]) for d in lab["corpus"].values()])
+    reciprocal = []
+    for query_id, labels in lab["test"].items():
+        ranked = np.argsort(-bm25.get_scores(split(lab["queries"][query_id])), kind="stable")[:10]
+        reciprocal.append(next((1 / rank for rank, row in enumerate(ranked, 1) if doc_ids[row] in labels), 0.0))
+    assert 0.35 <= np.mean(reciprocal) <= 0.75
