@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from pages.ui import frame, live, page_button
+from pages.ui import frame, go, live, page_button
+from pages.ui.corpora import first_sample
 from pages.ui.hero import hero_svg
 from pages.ui.trials import open_trial_dialog, trial_list
 
-SAMPLE = "sample:facts"
 RECENT = 8
 
 
@@ -36,7 +36,9 @@ with frame("Home", has_title=False) as session:
         "Try the sample",
         "A small corpus that comes along. Look at it, pick a strategy, watch it train.",
     ):
-        page_button("Try the sample", "corpus", key="sample", width="stretch", corpus=SAMPLE, trial=None, query=None)
+        # The samples are read when one is asked for: the first page must not wait for the reader.
+        if st.button("Try the sample", key="sample", type="primary", width="stretch"):
+            go("corpus", corpus=first_sample(), trial=None, query=None)
     with way(
         cells[1],
         ":material/upload_file:",

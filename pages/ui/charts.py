@@ -133,7 +133,7 @@ def funnel(
         )
     )
     figure.update_layout(
-        yaxis={"autorange": "reversed", "showgrid": False}, xaxis={"range": [0, first * 1.2], "rangemode": "tozero"}
+        yaxis={"autorange": "reversed", "showgrid": False}, xaxis={"range": [0, first * 1.4], "rangemode": "tozero"}
     )
     return figure
 

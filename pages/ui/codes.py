@@ -65,7 +65,7 @@ def _option(text: str, options: list[Any]) -> Any:
 
 def encode_recipe(recipe: Recipe) -> str:
     """A preset's name when the recipe is that preset, else its JSON, compressed, in URL-safe base64."""
-    from core.sampling.recipe import PRESETS
+    from core.sampling.presets import PRESETS
 
     for name, preset in PRESETS.items():
         if preset.recipe == recipe:
@@ -76,7 +76,8 @@ def encode_recipe(recipe: Recipe) -> str:
 
 def decode_recipe(text: str) -> Recipe:
     """The recipe that :func:`encode_recipe` wrote; raises a UserError for anything else."""
-    from core.sampling.recipe import PRESETS, Recipe
+    from core.sampling.presets import PRESETS
+    from core.sampling.recipe import Recipe
 
     if not text.startswith("z."):
         if text not in PRESETS:
@@ -87,7 +88,7 @@ def decode_recipe(text: str) -> Recipe:
         packed = base64.urlsafe_b64decode(code + "=" * (-len(code) % 4))
         # A bound on the output: a few bytes of a hostile link could otherwise unpack to gigabytes.
         data = json.loads(zlib.decompressobj().decompress(packed, _MAX_RECIPE_BYTES))
-    except (binascii.Error, zlib.error, ValueError) as error:
+    except (binascii.Error, zlib.error, ValueError, RecursionError) as error:
         raise ParameterError("the code is cut or damaged; copy the whole link.") from error
     if not isinstance(data, dict):
         raise ParameterError("the code is not a recipe.")

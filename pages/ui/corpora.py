@@ -48,6 +48,13 @@ def choose_corpus(session: Session) -> None:
     _used_before(session)
 
 
+def first_sample() -> str | None:
+    """The link of the sample to start with; None when none is installed."""
+    from core.corpus.load import sample_names
+
+    return next((f"sample:{name}" for name in sample_names()), None)
+
+
 def _samples(session: Session) -> None:
     from core.corpus.load import sample_names
 

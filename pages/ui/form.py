@@ -34,6 +34,9 @@ def piece_form(piece: P, prefix: str, *, columns: int = 2) -> P:
         return piece.but(**values)
     except ParameterError as error:
         st.error(plain(str(error)), icon=":material/error:")
+        # What is refused stays in its box: two parameters that belong together change one after the other.
+        for spec in piece.params():
+            _returned()[_key(f"{prefix}.{piece.key}", spec)] = getattr(piece, spec.name)
         return piece
 
 
@@ -45,13 +48,13 @@ def params_form(params: tuple[Param, ...], values: dict[str, Any], prefix: str, 
     found = {}
     for i, spec in enumerate(params):
         with cells[i % len(cells)]:
-            found[spec.name] = param_widget(spec, values[spec.name], f"form.{prefix}.{spec.name}")
+            found[spec.name] = param_widget(spec, values[spec.name], _key(prefix, spec))
     return found
 
 
 def param_widget(spec: Param, value: Any, key: str) -> Any:
     """One parameter's widget and its value; ``value`` sets it when it is not the one returned last."""
-    returned = st.session_state.setdefault("_form", {})
+    returned = _returned()
     if key not in st.session_state or returned.get(key) != value:
         st.session_state[key] = value
     label = spec.label[:1].upper() + spec.label[1:]
@@ -117,7 +120,16 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else text + "."
 
 
+def _returned() -> dict[str, Any]:
+    """What each widget gave last, by its key."""
+    return st.session_state.setdefault("_form", {})
+
+
+def _key(prefix: str, spec: Param) -> str:
+    return f"form.{prefix}.{spec.name}"
+
+
 def _step(spec: Param) -> float:
-    """A tenth of the default's order of magnitude: .05 moves by .01, 2.0 by .1."""
-    size = abs(spec.default) or ((spec.le or 1.0) - (spec.ge or 0.0)) / 10
-    return 10.0 ** (math.floor(math.log10(size)) - (0 if size < 1 else 1)) if size > 0 else 0.01
+    """What the plus and minus of a number box add: .05 moves by .01, 2.0 by .1, 0 by .1."""
+    size = abs(spec.default)
+    return 10.0 ** (math.floor(math.log10(size)) - (0 if size < 1 else 1)) if size else 0.1

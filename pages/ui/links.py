@@ -166,7 +166,7 @@ class Link:
     # Between pages ----------------------------------------------------------------------------------
     def params(self, **changes: Any) -> dict[str, str]:
         """The query parameters of a link that keeps what all pages share, with ``changes`` (None drops one)."""
-        kept = {name: self._raw(name) for name in CARRIED if self._raw(name)}
+        kept = self._shared()
         for name, value in changes.items():
             kept[name] = _text_of(name, value)
         # An empty value says "none", where an absent one would be filled in from memory on arrival.
@@ -175,7 +175,7 @@ class Link:
 
     def remember(self) -> None:
         """Keep what all pages share for a visit that comes without any (the bar at the top)."""
-        st.session_state[_MEMORY] = {name: self._raw(name) for name in CARRIED if self._raw(name)}
+        st.session_state[_MEMORY] = self._shared()
 
     def recall(self) -> None:
         """On arrival at an address without any state: what the last page shared."""
@@ -183,6 +183,9 @@ class Link:
         st.session_state["_page"] = self.page
         if arrived and not st.query_params.to_dict():
             st.query_params.update(st.session_state.get(_MEMORY, {}))
+
+    def _shared(self) -> dict[str, str]:
+        return {name: self._raw(name) for name in CARRIED if self._raw(name)}
 
     def _raw(self, name: str) -> str:
         return st.query_params.get(name, "")

@@ -57,7 +57,7 @@ def titled(title: str, n: int | None = None, of: str = "") -> str:
 
 
 def base_figure(title: str = "", x_title: str = "", y_title: str = "", *, height: int = 360) -> go.Figure:
-    """An empty figure with axes named, no background of its own, and the legend above the plot."""
+    """An empty figure with axes named, no background of its own, and the legend below the plot."""
     figure = go.Figure()
     grid = {
         "gridcolor": "rgba(128,140,155,.22)",
@@ -78,13 +78,15 @@ def base_figure(title: str = "", x_title: str = "", y_title: str = "", *, height
             "yanchor": "top",
         },
         height=height,
-        margin={"l": 8, "r": 12, "t": 64 if title else 32, "b": 8},
+        margin={"l": 8, "r": 12, "t": 44 if title else 16, "b": 8},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
+        # At the bottom of the whole picture: there its rows can grow without meeting the title.
         legend={
             "orientation": "h",
+            "yref": "container",
+            "y": 0,
             "yanchor": "bottom",
-            "y": 1.01,
             "x": 0,
             "title": {"text": ""},
             "font": {"size": 12},

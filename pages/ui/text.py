@@ -9,9 +9,10 @@ from collections.abc import Collection
 import streamlit as st
 
 _PUNCTUATION = re.compile(r"([!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~])")
-# Streamlit turns these into emoji, icons and arrows after the escapes are gone, in the text itself;
+# Streamlit turns these into emoji, icons, arrows and links after the escapes are gone, in the text itself;
 # an invisible word joiner between their characters is the only thing that keeps them as typed.
-_REPLACED = re.compile(r":(?=[\w+\-/]+:)|<(?=-)|-(?=[->])|<(?==)|>(?==)|~(?==)")
+_REPLACED = re.compile(r":(?=[\w+\-/]+:|//)|www(?=\.)|@(?=\w)|<(?=-)|-(?=[->])|<(?==)|>(?==)|~(?==)", re.IGNORECASE)
+_ICON = re.compile(r":(?=material/)")
 _WORD = re.compile(r"\w+")
 
 
@@ -24,7 +25,7 @@ def plain(text: str) -> str:
 
 def code(text: str) -> str:
     """Markdown that shows exactly ``text`` on one line as inline code: for ids and file names."""
-    one_line = re.sub(r"\s+", " ", text).strip() or " "
+    one_line = _ICON.sub(":\u2060", re.sub(r"\s+", " ", text).strip()) or " "
     fence = "`" * (1 + max((len(run) for run in re.findall(r"`+", one_line)), default=0))
     return f"{fence} {one_line} {fence}" if "`" in one_line else f"`{one_line}`"
 
