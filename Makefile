@@ -35,6 +35,7 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.run: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "Installing the pinned packages into $(VENV): a few minutes the first time."
 	$(PIP) install -q -c constraints.txt torch setuptools
 	$(PIP) install -q -c constraints.txt -e .
 	@touch $@
@@ -57,7 +58,7 @@ lint: $(VENV)/.test
 	$(PY) -m ruff check .
 
 readme: $(VENV)/.run
-	$(PY) -m core.cli recipes --markdown
+	$(PY) -m core.cli recipes --markdown --write README.md
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis tests/browser/.failures *.egg-info

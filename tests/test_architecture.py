@@ -15,9 +15,9 @@ ROOT = Path(__file__).resolve().parents[1]
 # From the top floor down; a room may import itself and what stands after it. Training evaluates each epoch and
 # writes maps, so evaluate and project stand below it.
 ROOMS = (
-    "app", "pages", "pages.ui", "core.cli", "core.bench", "core.lab", "core.lessons", "core.audit", "core.train",
-    "core.sampling", "core.project", "core.evaluate", "core.search", "core.encode", "core.corpus", "core.params",
-    "core.errors",
+    "app", "pages", "pages.ui", "core.cli", "core.commands", "core.bench", "core.lab", "core.lessons", "core.audit",
+    "core.train", "core.sampling", "core.project", "core.evaluate", "core.search", "core.encode", "core.corpus",
+    "core.params", "core.errors",
 )  # fmt: skip
 TOP_LEVEL = {
     "pyproject.toml", "README.md", "app.py", "pages", "core", "tests", "sample_data",
