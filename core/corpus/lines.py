@@ -65,7 +65,7 @@ class LineReader:
         """The line's values by output column; raises ValueError with rule and remedy."""
         text = decoded(line, offset, self.limits)
         try:
-            record = json.loads(text, strict=False)
+            record = json.loads(text.rstrip("\r\n"), strict=False)
         except json.JSONDecodeError as error:
             raise ValueError(
                 f"broken JSON at column {error.colno} ({error.msg}). Write one whole JSON object on each line."

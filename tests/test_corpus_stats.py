@@ -1,0 +1,67 @@
+"""The Corpus page's numbers against plain loops."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.corpus.stats import check_trial, statistics, word_counts
+from tests.test_corpus_reader import document, lines, load, tsv, with_files
+
+
+def test_statistics_equal_plain_loops():
+    records = [document(i, text="w " * i) for i in range(18)]
+    records += [document(18, title="Title 3", text="w " * 3), {"_id": "d19", "text": " "}]
+    test = [("q8", "d8", 2), ("q8", "d9", 1), ("q8", "d10", 0), ("q9", "d8", 1)]
+    truth = [("q8", "d8", 2), ("q8", "d11", 1), ("q0", "d0", 1), ("q0", "d5", 0)]
+    corpus = load(with_files(corpus=lines(*records), test=tsv(*test), truth=tsv(*truth)))
+    found = statistics(corpus)
+    assert json.loads(json.dumps(found)) == found
+    lengths = [len(text.split()) for text in corpus.document_texts()]
+    assert found["document_words"] == {
+        "mean": np.mean(lengths),
+        "min": 0.0,
+        "q25": np.quantile(lengths, 0.25),
+        "median": np.median(lengths),
+        "q75": np.quantile(lengths, 0.75),
+        "q95": np.quantile(lengths, 0.95),
+        "max": 19.0,
+    }
+    assert found["query_words"]["mean"] == 2.0
+    assert (found["n_documents"], found["n_queries"], found["fields"]) == (20, 12, [])
+    assert (found["n_empty_documents"], found["n_empty_queries"], found["n_duplicate_documents"]) == (1, 0, 1)
+    assert found["share_positive_documents"] == 10 / 20
+    assert found["splits"]["test"] == {
+        "n_queries": 2,
+        "n_positives": 3,
+        "positives_per_query": {"mean": 1.5, "max": 2},
+        "n_judged_non_relevant": 1,
+    }
+    assert found["truth"] == {
+        "n_queries": 2,
+        "n_positives": 3,
+        "positives_per_query": {"mean": 1.5, "max": 2},
+        "n_judged_non_relevant": 1,
+        "n_hidden_positives": 1,
+    }
+
+
+@given(st.lists(st.text(alphabet="ab é\u00a0\t\n\u3000", max_size=12)))
+def test_words_are_counted_as_str_split_does(texts):
+    column = pa.chunked_array([pa.array(texts, type=pa.string())])
+    assert word_counts(column).tolist() == [len(text.split()) for text in texts]
+
+
+def test_a_trial_that_does_not_fit_is_told_in_sentences():
+    corpus = load(with_files())
+    assert check_trial(corpus, 8, 20) == []
+    assert check_trial(corpus, 9, 21) == [
+        "The batch size 9 is larger than the 8 training pairs. Lower it to 8.",
+        "The window reaches to rank 21, deeper than the 20 documents. Lower its end to 20.",
+    ]
+    single = load(with_files(train=tsv(("q0", "d0", 1)), test=None))
+    assert check_trial(single, 1, 1)[0].startswith("The train split has no positive")
