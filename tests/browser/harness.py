@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -117,6 +117,8 @@ def _end(server: Server) -> None:
             server.process.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             server.kill()
+    with suppress(ProcessLookupError):
+        os.killpg(server.process.pid, signal.SIGKILL)  # what the command started and left behind
     # Workers have sessions of their own, so that they outlive the server; the folder is only this test's.
     for process in psutil.process_iter(["cmdline"]):
         if any(str(server.workspace) in word for word in process.info["cmdline"] or ()):
