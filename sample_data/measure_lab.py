@@ -1,8 +1,9 @@
-"""Prints the figures of README.md for sample_data/lab: BM25 and the untrained static encoder against labels and truth."""
+"""Prints the figures of README.md: how far BM25 and the untrained static encoder come on sample_data/lab."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -28,8 +29,6 @@ def read_qrels(name: str) -> dict[str, dict[str, int]]:
 
 
 def words(text: str) -> list[str]:
-    import re
-
     return re.findall(r"\w+", text.lower())
 
 
@@ -39,8 +38,21 @@ def static_vectors(texts: list[str]) -> np.ndarray:
     (table,) = load_file(folder / "weights" / "l2_supercat_256.safetensors").values()
     tokenizer = Tokenizer.from_file(str(folder / "tokenizers" / "l2_supercat_tokenizer_config.json"))
     tokenizer.no_padding()
-    vectors = np.stack([table[e.ids].astype(np.float32).mean(0) for e in tokenizer.encode_batch(texts, add_special_tokens=False)])
+    vectors = np.stack(
+        [table[e.ids].astype(np.float32).mean(0) for e in tokenizer.encode_batch(texts, add_special_tokens=False)]
+    )
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def measure(score, doc_ids: list[str], qrels: dict, truth: dict) -> tuple[float, float, float]:
+    """RR@10 against the labels, RR@10 against truth, share of truth among the unlabelled documents of the top 10."""
+    by_labels, by_truth, unlabelled = [], [], []
+    for query_id, labels in qrels.items():
+        ranked = [doc_ids[row] for row in np.argsort(-score(query_id), kind="stable")[:10]]
+        by_labels.append(next((1 / rank for rank, d in enumerate(ranked, 1) if d in labels), 0))
+        by_truth.append(next((1 / rank for rank, d in enumerate(ranked, 1) if d in truth[query_id]), 0))
+        unlabelled += [d in truth[query_id] for d in ranked if d not in labels]
+    return float(np.mean(by_labels)), float(np.mean(by_truth)), float(np.mean(unlabelled))
 
 
 def main() -> None:
@@ -48,22 +60,27 @@ def main() -> None:
     texts, doc_ids = [f"{d['title']} {d['text']}".strip() for d in corpus], [d["_id"] for d in corpus]
     truth, splits = read_qrels("truth.tsv"), {name: read_qrels(f"{name}.tsv") for name in ("train", "test")}
     bm25, vectors = BM25Okapi([words(text) for text in texts]), static_vectors(texts)
-    by_text = {q["_id"]: q["text"] for q in queries}
-    query_vectors = dict(zip(by_text, static_vectors(list(by_text.values())), strict=True))
-    print(f"{len(corpus)} documents, {len(queries)} queries, words a document {np.percentile([len(t.split()) for t in texts], [0, 50, 100])}")
+    query_texts = {q["_id"]: q["text"] for q in queries}
+    query_vectors = dict(zip(query_texts, static_vectors(list(query_texts.values())), strict=True))
+    rankers = {
+        "BM25": lambda query_id: bm25.get_scores(words(query_texts[query_id])),
+        "static": lambda query_id: vectors @ query_vectors[query_id],
+    }
+    least, median, most = np.percentile([len(text.split()) for text in texts], [0, 50, 100]).astype(int)
+    print(f"{len(corpus):,} documents of {least}-{most} words (median {median}, with title), {len(queries)} queries.\n")
+    print("| split | queries | labels a query | with an unlabelled positive | unlabelled positives a query |")
+    print("|---|---|---|---|---|")
     for split, qrels in splits.items():
-        for name, score in (("BM25", lambda q: bm25.get_scores(words(by_text[q]))), ("static", lambda q: vectors @ query_vectors[q])):
-            reciprocal, in_truth, false_negatives, unlabelled = [], [], 0, 0
-            for query_id, labels in qrels.items():
-                ranked = [doc_ids[row] for row in np.argsort(-score(query_id), kind="stable")[:10]]
-                reciprocal.append(next((1 / r for r, d in enumerate(ranked, 1) if d in labels), 0))
-                in_truth.append(next((1 / r for r, d in enumerate(ranked, 1) if d in truth[query_id]), 0))
-                rest = [d for d in ranked if d not in labels]
-                unlabelled, false_negatives = unlabelled + len(rest), false_negatives + sum(d in truth[query_id] for d in rest)
-            print(f"{split:5} {name:6} RR@10 {np.mean(reciprocal):.3f}, against truth {np.mean(in_truth):.3f}, true positives among its unlabelled top 10 {false_negatives / unlabelled:.3f}")
-        more = [len(truth[q].keys() - labels.keys()) for q, labels in qrels.items()]
-        print(f"{split:5} {len(qrels)} queries, {np.mean([len(v) for v in qrels.values()]):.2f} labels a query, with an unlabelled positive {np.mean(np.array(more) > 0):.3f}, unlabelled a query {np.mean(more):.2f}")
-    print(dict(Counter(line.split("\t")[0] for line in (LAB / "planted.tsv").read_text().splitlines()[1:])))
+        n_labels = np.mean([len(labels) for labels in qrels.values()])
+        n_more = np.array([len(truth[query_id].keys() - labels.keys()) for query_id, labels in qrels.items()])
+        print(f"| {split} | {len(qrels)} | {n_labels:.2f} | {np.mean(n_more > 0):.0%} | {n_more.mean():.2f} |")
+    print("\n| split | ranker | RR@10 | RR@10 against truth | unlabelled top 10 in truth |\n|---|---|---|---|---|")
+    for split, qrels in splits.items():
+        for name, score in rankers.items():
+            labels, against_truth, share = measure(score, doc_ids, qrels, truth)
+            print(f"| {split} | {name} | {labels:.3f} | {against_truth:.3f} | {share:.1%} |")
+    planted = Counter(line.split("\t")[0] for line in (LAB / "planted.tsv").read_text("utf-8").splitlines()[1:])
+    print("\n" + "\n".join(f"{kind}: {n:,}" for kind, n in sorted(planted.items())))
 
 
 if __name__ == "__main__":

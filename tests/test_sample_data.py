@@ -49,11 +49,22 @@ def lab():
 
 def test_committed_files_equal_the_generators_output_in_another_process(tmp_path):
     environment = os.environ | {"PYTHONHASHSEED": "12345"}
-    subprocess.run([sys.executable, str(SAMPLE_DATA / "generate_lab.py"), str(tmp_path)], check=True, env=environment, timeout=120)
-    made = {p.relative_to(tmp_path).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in tmp_path.rglob("*") if p.is_file()}
-    kept = {p.relative_to(LAB).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in LAB.rglob("*") if p.is_file()}
+    subprocess.run(
+        [sys.executable, str(SAMPLE_DATA / "generate_lab.py"), str(tmp_path)], check=True, env=environment, timeout=120
+    )
+    made = {
+        p.relative_to(tmp_path).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in tmp_path.rglob("*")
+        if p.is_file()
+    }
+    kept = {
+        p.relative_to(LAB).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in LAB.rglob("*") if p.is_file()
+    }
     assert made == kept
-    assert sum(p.stat().st_size for p in SAMPLE_DATA.rglob("*") if p.is_file() and "__pycache__" not in p.parts) < 3_000_000
+    assert (
+        sum(p.stat().st_size for p in SAMPLE_DATA.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+        < 3_000_000
+    )
 
 
 def test_sizes_and_unique_ids(lab):
@@ -111,7 +122,9 @@ def test_duplicates_are_duplicates(lab):
 
     for query_id, doc_id in lab["planted"]["near_duplicate"]:
         mine = shingles(doc_id)
-        assert max(len(mine & shingles(d)) / len(mine | shingles(d)) for d in lab["truth"][query_id] if d != doc_id) > 0.6
+        assert (
+            max(len(mine & shingles(d)) / len(mine | shingles(d)) for d in lab["truth"][query_id] if d != doc_id) > 0.6
+        )
 
 
 def test_prose_is_clean(lab):
@@ -120,7 +133,9 @@ def test_prose_is_clean(lab):
         assert 14 <= len(text.split()) <= 65, text
         assert text[0].isupper() or text[0] in "'‘", text
         assert text[-1] in ".?!", text
-        assert not any(bad in text for bad in ("{", "}", "~", "\t", "  ", "..", " ,", ",.", " the the ", "?.", ",;")), text
+        assert not any(bad in text for bad in ("{", "}", "~", "\t", "  ", "..", " ,", ",.", " the the ", "?.", ",;")), (
+            text
+        )
         assert set(document) == {"_id", "title", "text", "category", "place"}
     assert not any(bad in text for text in lab["queries"].values() for bad in ("{", "}", "~", "  ", "??", ",?"))
     assert len(set(lab["queries"].values())) > 0.97 * len(lab["queries"])
