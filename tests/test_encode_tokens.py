@@ -23,6 +23,7 @@ def lists(tokens: Tokens) -> list[list[int]]:
     return [tokens.ids[a:b].tolist() for a, b in zip(tokens.offsets, tokens.offsets[1:], strict=False)]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.lists(st.integers(0, 99), max_size=5), min_size=1, max_size=8),
     st.lists(st.integers(0, 7), max_size=12),
@@ -76,7 +77,7 @@ def test_subword_ids_equal_whole_texts(subwords):
     assert lists(subwords.tokenize([])) == []
 
 
-@settings(max_examples=200)
+@settings(deadline=None)
 @given(st.lists(st.text(st.sampled_from("ab cé▁ \n😀</s>1.\u00a0") | st.characters(codec="utf-8")), max_size=4))
 def test_subword_ids_equal_whole_texts_anywhere(subwords, texts):
     assert lists(subwords.tokenize(texts)) == static_embedding_ids(subwords, texts)
@@ -122,6 +123,7 @@ def test_ngram_ids_equal_a_loop(n_min, n_max):
     assert lists(tokenizer.tokenize([])) == [] and lists(tokenizer.tokenize([""])) == [[]]
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=20), max_size=4))
 def test_ngram_ids_equal_a_loop_anywhere(texts):
     assert lists(NgramTokenizer(256, 2, 4).tokenize(texts)) == [loop_ngrams(text, 256, 2, 4) for text in texts]
@@ -129,7 +131,4 @@ def test_ngram_ids_equal_a_loop_anywhere(texts):
 
 def test_ngram_ids_never_change():
     # Saved models depend on these numbers: they must hold in every process and version.
-    assert NgramTokenizer(32768, 3, 5).tokenize(["Cat"]).ids.tolist() == NGRAMS_OF_CAT
-
-
-NGRAMS_OF_CAT = loop_ngrams("cat", 32768, 3, 5)
+    assert NgramTokenizer(32768, 3, 5).tokenize(["Cat"]).ids.tolist() == [3891, 9278, 20539, 14452, 3051, 31144]

@@ -74,6 +74,6 @@ class RowAdam(torch.optim.Optimizer):
         ids, values = grad._indices()[0], grad._values()
         beta1, beta2 = group["betas"]
         # As SparseAdam: eps joins the root before the bias correction.
-        scale = group["lr"] * (1 - beta2 ** state["step"]) ** 0.5 / (1 - beta1 ** state["step"])
+        rate = group["lr"] * (1 - beta2 ** state["step"]) ** 0.5 / (1 - beta1 ** state["step"])
         tensors = (vectors, state["exp_avg"], state["exp_avg_sq"], torch.argsort(ids, stable=True), ids, values)
-        adam_rows(*(t.numpy() for t in tensors), *map(np.float32, (beta1, beta2, group["eps"], scale)))
+        adam_rows(*(t.numpy() for t in tensors), *map(np.float32, (1 - beta1, 1 - beta2, group["eps"], rate)))

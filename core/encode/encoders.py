@@ -71,7 +71,8 @@ class StaticEncoder(Encoder):
 class StaticScratch(Encoder):
     """The same mean of token vectors, but the vectors start at random: what pre-training is worth.
 
-    How: the tokenizer of `static`, a table of independent normal vectors. Before training two texts are close
+    How: the tokenizer of `static`, a table of independent normal vectors. The spread of the start divides the
+    learning rate: ten times wider, ten times slower to leave. Before training two texts are close
     only when they share subwords, so the untrained model is a noisy word-overlap search; all that it knows
     about synonyms afterwards, it learnt from the training pairs and the negatives.
 
@@ -89,13 +90,18 @@ class StaticScratch(Encoder):
 
     towers: str = param("shared", _TOWERS_HELP, choices=TOWERS)
     dim: int = param(256, "numbers in a vector", ge=8, le=1024)
-    scale: float = param(0.1, "standard deviation of the starting numbers", ge=0.001, le=10.0)
+    spread: float = param(
+        0.03,
+        "standard deviation of the starting numbers; Adam moves each by about the learning rate a step",
+        ge=0.001,
+        le=10.0,
+    )
 
     def build(self, corpus_texts: Sequence[str], seed: int) -> EncoderModel:
         from core.encode.subwords import wordllama_tokenizer
 
         tokenizer = wordllama_tokenizer()
-        return self._model(tokenizer, _normal_vectors(tokenizer.n_ids, self.dim, self.scale, seed))
+        return self._model(tokenizer, _normal_vectors(tokenizer.n_ids, self.dim, self.spread, seed))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +133,12 @@ class CharNgram(Encoder):
     buckets: int = param(32768, "rows in the table that n-grams are hashed to", ge=256, le=1_048_576)
     n_min: int = param(3, "shortest n-gram", unit="characters", ge=1, le=10)
     n_max: int = param(5, "longest n-gram", unit="characters", ge=1, le=10)
-    scale: float = param(0.1, "standard deviation of the starting numbers", ge=0.001, le=10.0)
+    spread: float = param(
+        0.1,
+        "standard deviation of the starting numbers; Adam moves each by about the learning rate a step",
+        ge=0.001,
+        le=10.0,
+    )
 
     def check(self) -> None:
         if self.n_min > self.n_max:
@@ -137,11 +148,11 @@ class CharNgram(Encoder):
         from core.encode.char_ngram import NgramTokenizer
 
         tokenizer = NgramTokenizer(self.buckets, self.n_min, self.n_max)
-        return self._model(tokenizer, _normal_vectors(self.buckets, self.dim, self.scale, seed))
+        return self._model(tokenizer, _normal_vectors(self.buckets, self.dim, self.spread, seed))
 
 
-def _normal_vectors(n_rows: int, dim: int, scale: float, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal((n_rows, dim), dtype=np.float32) * np.float32(scale)
+def _normal_vectors(n_rows: int, dim: int, spread: float, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((n_rows, dim), dtype=np.float32) * np.float32(spread)
 
 
 ENCODERS: tuple[type[Encoder], ...] = (StaticEncoder, StaticScratch, CharNgram)

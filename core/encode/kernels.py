@@ -49,13 +49,13 @@ def bag_gradient(order, sorted_ids, offsets, grad, n_used):  # type: ignore[no-u
 
 
 @_compiled
-def adam_rows(vectors, mean, square, order, ids, values, beta1, beta2, eps, scale):  # type: ignore[no-untyped-def]
+def adam_rows(vectors, mean, square, order, ids, values, new_mean, new_square, eps, rate):  # type: ignore[no-untyped-def]
     """Update ``vectors`` and both moments in place, at the rows ``ids``.
 
     ``ids`` (int64, may repeat) and ``values`` (float32 (len(ids), dim)) are a sparse gradient, ``order`` sorts
-    the ids; the values of a repeated id are added first, since the update is not linear. All scalars float32.
+    the ids; the values of a repeated id are added first, since the update is not linear. Scalars are float32:
+    ``new_mean``, ``new_square``: the share of the new value in each moment (1 - beta); ``rate``: the step.
     """
-    one = np.float32(1.0)
     dim = vectors.shape[1]
     summed = np.empty(dim, np.float32)
     i = 0
@@ -69,8 +69,8 @@ def adam_rows(vectors, mean, square, order, ids, values, beta1, beta2, eps, scal
                 summed[j] += values[order[i], j]
             i += 1
         for j in range(dim):
-            m = mean[row, j] + (summed[j] - mean[row, j]) * (one - beta1)
-            v = square[row, j] + (summed[j] * summed[j] - square[row, j]) * (one - beta2)
+            m = mean[row, j] + (summed[j] - mean[row, j]) * new_mean
+            v = square[row, j] + (summed[j] * summed[j] - square[row, j]) * new_square
             mean[row, j] = m
             square[row, j] = v
-            vectors[row, j] -= scale * (m / (np.sqrt(v) + eps))
+            vectors[row, j] -= rate * (m / (np.sqrt(v) + eps))
