@@ -13,7 +13,7 @@ import pytest
 from core.corpus.limits import Limits
 from core.corpus.load import load_corpus, load_uploads
 from core.errors import CorpusError
-from tests.test_corpus_reader import flawless, lines, zipped
+from tests.corpus_files import flawless, lines, zipped
 
 
 def load_zip(data: bytes, **options):

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from tests.test_corpus_reader import N_DOCUMENTS, load, tsv, with_files
+from tests.corpus_files import N_DOCUMENTS, load, tsv, with_files
 
 ALL = [(f"q{i}", f"d{i}", 1) for i in range(10)]
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.corpus.stats import check_trial, statistics, word_counts
-from tests.test_corpus_reader import document, lines, load, tsv, with_files
+from tests.corpus_files import document, lines, load, tsv, with_files
 
 
 def test_statistics_equal_plain_loops():

@@ -15,7 +15,7 @@ from core.corpus.corpus import Corpus
 from core.corpus.judgements import Judgements
 from core.corpus.load import load_corpus, load_uploads, sample_names
 from core.errors import CorpusError
-from tests.test_corpus_reader import document, flawless, lines, load, same_content, tsv, with_files, write
+from tests.corpus_files import document, flawless, lines, load, same_content, tsv, with_files, write
 
 
 @pytest.fixture
