@@ -6,12 +6,20 @@ by the first search and not by the first page.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from numba import njit, types
 
 f4, f8, i4, i8, u1 = types.float32, types.float64, types.int32, types.int64, types.boolean
+
+
+# numba looks only at the file of a function to see whether its kept code is old. The loops shared between files are
+# inlined, so their text becomes part of the name under which code is kept.
+_SHARED = ("compiled.py", "select_loops.py")
+_STAMP = hashlib.sha256(b"".join(Path(__file__).with_name(name).read_bytes() for name in _SHARED)).hexdigest()[:8]
 
 
 def given(kind: Any, ndim: int = 1) -> Any:
@@ -36,6 +44,7 @@ def compiled(signature: Any, *, any_order: bool = False) -> Callable[[Callable],
         options["fastmath"] = {"reassoc", "contract", "nsz"}
 
     def decorate(function: Callable) -> Callable:
+        function.__qualname__ = f"{function.__name__}_{_STAMP}"
         try:
             return njit(signature, cache=True, **options)(function)
         except (RuntimeError, OSError):
