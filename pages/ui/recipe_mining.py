@@ -1,0 +1,150 @@
+"""Previews of recipes from the server's memory: encodings, lexical index and mined tables, each made once."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from core.errors import TrialError
+from core.sampling.context import MiningContext, Vectors
+
+if TYPE_CHECKING:
+    from core.audit.preview import Preview
+    from core.corpus.corpus import Corpus
+    from core.sampling.recipe import Recipe
+
+UNTRAINED = "untrained"
+N_QUERIES = 200
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Whose vectors score the candidates: the untrained ``encoder`` or a finished trial; ``folders`` by trial id."""
+
+    who: str
+    encoder: str
+    folders: Mapping[str, Path]
+
+    @classmethod
+    def of(cls, who: str, encoder: dict[str, Any], folders: Mapping[str, Path]) -> Scorer:
+        return cls(who, json.dumps(encoder, sort_keys=True), folders)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def encodings(fingerprint: str, who: str, encoder: str, _corpus: Corpus, _folder: Path | None) -> tuple[Vectors, float]:
+    """The corpus's vectors by one model, and the seconds that they took."""
+    from core.train.vectors import trial_vectors, untrained_vectors
+
+    started = time.perf_counter()
+    if _folder is None:
+        made = untrained_vectors(_corpus, json.loads(encoder), seed=SEED)
+    else:
+        made = trial_vectors(_folder, _corpus)
+    return made, time.perf_counter() - started
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _shared(fingerprint: str, _corpus: Corpus) -> MiningContext:
+    def refuse(which: str) -> Vectors:
+        raise TrialError(f"No vectors of {which!r} here.")
+
+    return MiningContext(_corpus, refuse)
+
+
+class PreviewContext(MiningContext):
+    """A context with its own vectors whose lexical index, protected pairs and twins are the corpus's shared ones."""
+
+    def __init__(self, shared: MiningContext, vectors_of):
+        super().__init__(shared.corpus, vectors_of)
+        self._base = shared
+
+    @cached_property
+    def bm25(self):
+        return self._base.bm25
+
+    @cached_property
+    def training_pairs(self):
+        return self._base.training_pairs
+
+    @cached_property
+    def protected(self):
+        return self._base.protected
+
+    def twins(self, threshold: float):
+        return self._base.twins(threshold)
+
+
+def context_of(corpus: Corpus, recipe: Recipe, scorer: Scorer) -> PreviewContext:
+    """What ``recipe`` would see on the corpus when its model is the scorer's."""
+
+    def vectors_of(which: str) -> Vectors:
+        who, encoder, folder = scorer.who, scorer.encoder, None
+        if which == "start":
+            who = UNTRAINED
+        elif which != "current":
+            who = next((i for i, path in scorer.folders.items() if str(path) == which), "")
+            if not who:
+                raise TrialError(
+                    "The trial that this recipe mines with is not a finished trial of this corpus. "
+                    "Choose one in the lane."
+                )
+        if who != UNTRAINED:
+            folder, encoder = scorer.folders[who], ""
+        made, _ = encodings(corpus.fingerprint, who, encoder, corpus, folder)
+        return dataclasses.replace(made, similarity=recipe.signal.similarity)
+
+    return PreviewContext(_shared(corpus.fingerprint, corpus), vectors_of)
+
+
+def training_queries(corpus: Corpus) -> np.ndarray:
+    """Rows of the queries with a training pair, ascending."""
+    return np.unique(_shared(corpus.fingerprint, corpus).training_pairs[0])
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _previewed(
+    fingerprint: str,
+    recipe_key: str,
+    who: str,
+    encoder: str,
+    always: int | None,
+    _recipe: Recipe,
+    _context: MiningContext,
+    _encode_seconds: float,
+) -> Preview:
+    from core.audit.preview import preview, sample_queries
+
+    rows = sample_queries(_context, N_QUERIES, SEED, always)
+    # One query first: what is made once for a corpus must not count as time for each query.
+    preview(_recipe, _context, rows[:1], seed=SEED)
+    return preview(_recipe, _context, rows, seed=SEED, encode_seconds=_encode_seconds)
+
+
+def sampled_queries(corpus: Corpus) -> np.ndarray:
+    """The training queries on which every recipe is previewed."""
+    from core.audit.preview import sample_queries
+
+    return sample_queries(_shared(corpus.fingerprint, corpus), N_QUERIES, SEED)
+
+
+def previewed(corpus: Corpus, recipe: Recipe, scorer: Scorer, query_row: int) -> tuple[Preview, PreviewContext, float]:
+    """The preview on the sampled queries and this one, its context, and the seconds of one encoding of the corpus."""
+    context = context_of(corpus, recipe, scorer)
+    folder = None if scorer.who == UNTRAINED else scorer.folders[scorer.who]
+    encoder = scorer.encoder if folder is None else ""
+    _, seconds = encodings(corpus.fingerprint, scorer.who, encoder, corpus, folder)
+    always = None if query_row in sampled_queries(corpus) else int(query_row)
+    made = _previewed(
+        corpus.fingerprint, recipe.key, scorer.who, scorer.encoder, always, recipe, context, seconds
+    )  # fmt: skip
+    return made, context, seconds

@@ -1,0 +1,154 @@
+"""A preview as rows, steps and figures: what the tables and charts of the Recipe page are drawn from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.sampling.mine import rows_at
+from core.sampling.recipe import FAMILIES
+from pages.ui.bits import duration, tiles
+from pages.ui.text import shorten
+
+if TYPE_CHECKING:
+    from core.audit.preview import LanePreview, Preview
+    from core.corpus.corpus import Corpus
+    from core.sampling.context import MiningContext
+
+POOL_DOCUMENTS = 500
+FATES = {"picked": "✕ picked", "kept": "kept"}
+RULES = {
+    "known-positive": "known positive",
+    "identical-to-positive": "identical to a positive",
+    "outside-window": "outside the window",
+} | {piece.key: piece.title.lower() for piece in FAMILIES["filters"]}
+
+
+@dataclass(frozen=True)
+class BatchPool:
+    """What in-batch negatives are drawn from; ``share``: of the corpus's documents."""
+
+    n_pairs: int
+    n_documents: int
+    share: float
+
+
+def batch_pool(context: MiningContext) -> BatchPool:
+    """The distinct positives of the training pairs."""
+    _, doc_rows = context.training_pairs
+    n = len(np.unique(doc_rows))
+    return BatchPool(len(doc_rows), n, n / max(1, context.corpus.n_documents))
+
+
+def candidate_rows(corpus: Corpus, preview: Preview, context: MiningContext, query_row: int) -> dict[str, list[Any]]:
+    """One query's candidates of all lanes as columns: picked first, then kept, then refused, each by rank."""
+    position = int(np.searchsorted(preview.query_rows, query_row))
+    lines = []
+    for number, lane in enumerate(preview.lanes):
+        table = lane.candidates
+        is_real = table.doc_rows[position] >= 0
+        docs = table.doc_rows[position][is_real]
+        s = table.model_scores[position][is_real]
+        grades = None if corpus.truth is None else corpus.truth.grade_of(np.full(len(docs), query_row), docs)
+        for i, (fate, text) in enumerate(zip(lane.fate(position), corpus.document_texts(docs), strict=True)):
+            line = {
+                "fate": FATES.get(fate) or f"refused: {RULES.get(fate, fate)}",
+                "document": shorten(text, 220),
+                "rank": None if lane.lane.source.is_redrawn else int(table.ranks[position][is_real][i]),
+                "s-": float(s[i]),
+                "margin": float(s[i] - table.model_positive_scores[position]),
+                "source score": float(table.scores[position][is_real][i]),
+            }
+            if len(preview.lanes) > 1:
+                line["lane"] = number + 1
+            if grades is not None:
+                line["truth"] = "◆ relevant" if grades[i] >= 1 else ""
+            order = {"picked": 0, "kept": 1}.get(fate, 2)
+            lines.append((order, number, i, line))
+    lines.sort(key=lambda item: item[:3])
+    names = ["fate", "document", "rank", "s-", "margin", "source score"]
+    names += ["lane"] if len(preview.lanes) > 1 else []
+    names += ["truth"] if corpus.truth is not None else []
+    columns = {name: [line[name] for *_, line in lines] for name in names}
+    if all(rank is None for rank in columns["rank"]):
+        del columns["rank"]
+    return columns
+
+
+def funnel_steps(lane: LanePreview) -> list[tuple[str, int]]:
+    """What was left after each rule, with how many it removed; a rule of the base only where it removed any."""
+    counts = lane.funnel()
+    left = counts[0][1]
+    steps = [("looked at", left)]
+    base = set(list(RULES)[:3])
+    for rule, n in counts[1:-2]:
+        left -= n
+        if n or rule not in base:
+            steps.append((f"not {RULES.get(rule, rule)} (−{n:,})", left))
+    return [*steps, ("picked", counts[-1][1])]
+
+
+def picked_scores(preview: Preview, context: MiningContext) -> np.ndarray:
+    """Model scores of the picked negatives; of a recipe that mines nothing, of the pool that a batch draws from."""
+    if not preview.lanes:
+        return _pool_scores(preview, context)
+    found = []
+    for lane in preview.lanes:
+        is_real = lane.columns >= 0
+        scores = np.take_along_axis(lane.candidates.model_scores, np.maximum(lane.columns, 0), 1)
+        found.append(scores[is_real])
+    return np.concatenate(found)
+
+
+def _pool_scores(preview: Preview, context: MiningContext) -> np.ndarray:
+    _, doc_rows = context.training_pairs
+    # Drawn from the pairs, not from the documents: a popular positive comes into batches more often.
+    drawn = np.random.default_rng(0).choice(doc_rows, min(POOL_DOCUMENTS, len(doc_rows)), replace=False)
+    pairs = np.broadcast_to(drawn, (len(preview.query_rows), len(drawn)))
+    is_allowed = ~context.protected.contains(preview.query_rows[:, None], pairs)
+    return context.vectors().score_pairs(preview.query_rows, pairs)[is_allowed]
+
+
+def positive_scores(preview: Preview, context: MiningContext) -> np.ndarray:
+    """Model scores of the sampled queries' training pairs."""
+    query_rows, doc_rows = context.training_pairs
+    is_sampled = np.isin(query_rows, preview.query_rows)
+    return context.vectors().score_pairs(query_rows[is_sampled], doc_rows[is_sampled])
+
+
+def n_picked(preview: Preview) -> int:
+    """How many negatives were picked for the sampled queries."""
+    return sum(int((rows_at(lane.candidates, lane.columns) >= 0).sum()) for lane in preview.lanes)
+
+
+def cost_tiles(preview: Preview, context: MiningContext, encode_seconds: float) -> None:
+    """The cost of a whole training with this recipe, and the share of false negatives where that can be known."""
+    cost, corpus = preview.cost, context.corpus
+    n = len(preview.query_rows)
+    shown: dict[str, str | int] = {"Texts to encode": cost.encodings, "Queries to search": cost.searches}
+    shown["Mining, about"] = duration(cost.mine_seconds) if preview.lanes else "nothing"
+    helps = {
+        "Texts to encode": f"Counted, for 8 epochs: {cost.train_encodings:,} by training steps, "
+        f"{cost.mine_encodings:,} by encoding the corpus for mining.",
+        "Queries to search": "Counted: every training query, each time that the lanes are mined."
+        if cost.searches
+        else "Nothing is searched.",
+        "Mining, about": f"An estimate: the time that {n} queries took here just now, scaled to all "
+        f"training queries and 8 epochs"
+        + (f", plus {duration(encode_seconds)} for each encoding of the corpus." if cost.mine_encodings else "."),
+    }
+    rate = preview.false_negative_rate(context)
+    if rate is not None:
+        shown["False negatives"] = f"{rate:.1%}"
+        helps["False negatives"] = (
+            f"Share of the {n_picked(preview):,} picks that this corpus's truth calls relevant. "
+            "Training never sees the truth."
+        )
+    elif preview.lanes and corpus.truth is None:
+        shown["False negatives"] = "unknown"
+        helps["False negatives"] = (
+            "This corpus has no fuller judgements, so nobody knows which picks are unlabelled answers."
+        )
+    tiles(shown, helps=helps)
