@@ -69,9 +69,8 @@ def server(place: Workspace):
 
     def start(max_running: int = 1) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", SERVER, str(place.folder), FAKE[-1], str(max_running)]
-        process = subprocess.Popen(
-            command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True
-        )
+        paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+        process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.PIPE, text=True)
         assert process.stdout.readline() == "up\n"
         started.append(process)
         return process
@@ -249,6 +248,37 @@ def test_two_servers_run_each_of_twenty_trials_once(place: Workspace, server):
     until(lambda: n_finished() == 20, seconds=40)
     assert [starts(row.folder) for row in rows] == [1] * 20
     assert [counted(row.folder) for row in rows] == [[1, 2]] * 20
+
+
+@pytest.mark.slow
+def test_real_trial_is_killed_resumed_and_finished(tiny_folder: Path, make):
+    from core.sampling.presets import PRESETS
+    from core.train.config import TrialConfig
+
+    recipe = PRESETS["random"].recipe.to_dict()
+    config = TrialConfig(
+        corpus=str(tiny_folder), recipe=recipe, encoder={"key": "char-ngram", "dim": 16}, epochs=40, batch_size=2
+    )
+    scheduler = make(executor=None, threads=1)
+    row = scheduler.store.submit(config.to_dict(), "real")
+    view = TrialView(row.folder)
+    scheduler.tick()
+    until(lambda: len(view.curve()) > 1, seconds=60)
+    assert scheduler.store.request_stop(row.id).state == "stopping"
+    (row,) = scheduler.wait([row.id], timeout=20)
+    assert (row.state, view.state_from_folder()) == ("stopped", "stopped")
+    n_before = view.progress()["step"]
+    scheduler.store.resume(row.id)
+    scheduler.tick()
+    until(lambda: view.progress()["step"] > n_before, seconds=60)
+    os.kill(scheduler.store.get(row.id).pid, signal.SIGKILL)
+    (row,) = scheduler.wait([row.id], timeout=20)
+    assert row.state == "interrupted"
+    scheduler.store.resume(row.id)
+    (row,) = scheduler.wait([row.id], timeout=120)
+    assert (row.state, row.message) == ("finished", "")
+    assert row.headline == view.result["metrics"] and row.corpus_fingerprint == view.result["corpus_fingerprint"]
+    assert len(view.curve()) == 41 and {"untrained", "bm25"} <= set(view.baselines())
 
 
 def test_thread_ticks_by_itself_and_outlives_an_error(make, monkeypatch: pytest.MonkeyPatch):

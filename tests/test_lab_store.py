@@ -29,7 +29,7 @@ def store(tmp_path: Path):
 
 
 def test_submitted_trial_has_folder_and_row(store: Store):
-    row = store.submit(CONFIG, "  my\ntrial ", "ann")
+    row = store.submit(CONFIG, "  my\n\0trial ", "ann")
     assert re.fullmatch(r"\d{8}-[0-9a-f]{6}", row.id)
     assert (row.name, row.owner, row.state, row.recipe_title) == ("my trial", "ann", "queued", "ANCE")
     assert (row.corpus, row.corpus_fingerprint, row.recipe) == ("sample:x", "a" * 16, {"positives": {}})
@@ -136,7 +136,7 @@ def test_delete_and_undelete(store: Store):
 
 
 def test_lost_database_trials_come_back(tmp_path: Path):
-    workspace = Workspace(tmp_path)
+    workspace = Workspace(tmp_path, f"sqlite:///{tmp_path / 'negspace.db'}")
     store = Store(workspace)
     rows = {name: store.submit(CONFIG, name, "ann") for name in ("new", "done", "bad", "halted", "killed", "alive")}
     (rows["done"].folder / "result.json").write_text('{"metrics": {"RR@10": 0.5, "MAP": NaN}}')
@@ -176,6 +176,22 @@ def test_folder_copied_in_becomes_a_trial(store: Store, tmp_path: Path):
     (row.folder.with_name("broken")).mkdir()
     (row.folder.with_name("broken") / "trial.json").write_text("{")
     assert store.adopt() == []
+
+
+def test_trial_that_is_trained_by_hand_is_seen(store: Store):
+    row = store.submit(CONFIG, "1")
+    store.request_stop(row.id)
+    assert store.correct() == []
+    me = this_process()
+    (row.folder / "worker.json").write_text(json.dumps({"pid": me.pid, "started": me.started}))
+    assert store.correct() == [row.id]
+    running = store.get(row.id)
+    assert (running.state, running.pid) == ("running", me.pid)
+    store.settle(running, "interrupted")
+    (row.folder / "worker.json").unlink()
+    (row.folder / "result.json").write_text('{"metrics": {"MAP": 0.25}}')
+    store.correct()
+    assert (store.get(row.id).state, store.get(row.id).headline) == ("finished", {"MAP": 0.25})
 
 
 def test_eight_submitters_and_four_takers_at_once(tmp_path: Path):

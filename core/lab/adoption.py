@@ -13,6 +13,7 @@ from typing import Any
 from core.errors import TrialError, UserError
 from core.lab import files
 from core.lab.executor import live_worker
+from core.lab.tables import TrialRow
 from core.lab.view import TrialView
 from core.lab.workspace import Workspace
 
@@ -107,6 +108,19 @@ def values_from_folder(home: str, folder: Path) -> dict[str, Any] | None:
     if state == "running" and worker is not None:
         values |= {"pid": worker.pid, "pid_started": worker.started}
     return values
+
+
+def overtaken_values(row: TrialRow) -> dict[str, Any] | None:
+    """What the folder of a trial that had ended says otherwise by now; None when it agrees.
+
+    Somebody may train it by hand, without the queue: then it runs, and later is finished.
+    """
+    worker = live_worker(row.folder)
+    if worker is not None:
+        return {"state": "running", "message": "", "ended": None, "pid": worker.pid, "pid_started": worker.started}
+    if not (row.folder / files.RESULT).exists():
+        return None
+    return {"state": "finished", "message": "", **finished_values(TrialView(row.folder))}
 
 
 def finished_values(view: TrialView) -> dict[str, Any]:

@@ -98,7 +98,8 @@ class LocalProcesses:
             if not self.is_alive(handle):
                 return
             try:
-                os.killpg(handle.pid, sign)  # a session's leader: the group has its number
+                # Our workers lead a group of that number; one that was started by hand may share a shell's.
+                (os.killpg if os.getpgid(handle.pid) == handle.pid else os.kill)(handle.pid, sign)
             except (ProcessLookupError, PermissionError):
                 return
             deadline = time.monotonic() + (grace if sign == signal.SIGTERM else 5.0)

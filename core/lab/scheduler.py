@@ -21,6 +21,7 @@ from core.lab.workspace import Workspace
 
 MAX_RUNNING_VARIABLE = "NEGSPACE_MAX_RUNNING"
 TICK_SECONDS = 0.5
+CORRECT_SECONDS = 5.0
 # A worker says in its folder who it is as soon as Python is up; without a word it never came.
 START_SECONDS = 30.0
 # Between SIGTERM and SIGKILL, for a worker that has already had ``stop_grace`` seconds.
@@ -67,6 +68,7 @@ class Scheduler:
         self._lease = files.FileLock(self.workspace.root / "scheduler.lock")
         self._views: dict[str, TrialView] = {}
         self._seen_folders = -1
+        self._next_correction = 0.0
         self._ticking = threading.Lock()
         self._wake = threading.Event()
         self._closed = threading.Event()
@@ -141,11 +143,14 @@ class Scheduler:
             self._wake.clear()
 
     def _adopt(self) -> None:
-        """Bring in folders that appeared under ``trials/``; a look at its time stamp when none did."""
+        """Bring in what happened without the queue: folders that appeared, trials that were trained by hand."""
         changed = self.workspace.trials.stat().st_mtime_ns
         if changed != self._seen_folders:
             self.store.adopt()
             self._seen_folders = changed
+        if time.monotonic() >= self._next_correction:
+            self.store.correct()
+            self._next_correction = time.monotonic() + CORRECT_SECONDS
 
     def _launch(self, row: TrialRow) -> None:
         try:

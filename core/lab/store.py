@@ -30,6 +30,7 @@ class Store:
         self.database = Database(self.workspace)
         self.home = adoption.home_id(self.workspace)
         self.adopt()
+        self.correct()
 
     def submit(self, config: Mapping[str, Any], name: str, owner: str = "", *, recipe_title: str = "") -> TrialRow:
         """The new trial, queued; its folder holds ``trial.json``.
@@ -66,6 +67,19 @@ class Store:
                 if values is not None:
                     found.append(connection.execute(sa.insert(TRIAL).values(values).returning(TRIAL)).one())
         return [self._row(row) for row in found]
+
+    def correct(self) -> list[str]:
+        """Ids of ended trials that were trained by hand since, now running or finished as their folders say."""
+        corrected = []
+        for row in self.list(states=RESUMABLE):
+            values = adoption.overtaken_values(row)
+            if values is None:
+                continue
+            statement = self._mine(sa.update(TRIAL), TRIAL.c.id == row.id, TRIAL.c.state == row.state)
+            with self.database.write() as connection:
+                if connection.execute(statement.values(values)).rowcount:
+                    corrected.append(row.id)
+        return corrected
 
     def take_next(self, max_running: int = 1) -> TrialRow | None:
         """The queued trial whose turn it is, now running; None when none waits or all places are taken.
@@ -229,7 +243,7 @@ class Store:
 
 
 def _checked_name(name: str) -> str:
-    name = " ".join(name.split())
+    name = " ".join("".join(c if c.isprintable() else " " for c in name).split())
     if not name or len(name) > LONGEST_NAME:
         raise ParameterError(f"Trial name must have 1 to {LONGEST_NAME} characters; got {len(name)}.")
     return name

@@ -126,9 +126,14 @@ class Database:
                 META.create_all(self.engine)
         except (sa.exc.SQLAlchemyError, sqlite3.Error, ImportError) as error:
             reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+            remedy = (
+                "Install its driver (for PostgreSQL: pip install 'psycopg[binary]')"
+                if isinstance(error, ImportError)
+                else f"Check ${DATABASE_VARIABLE}"
+            )
             raise UserError(
-                f"The database {_masked(url)} cannot be opened: {reason}. "
-                f"Check ${DATABASE_VARIABLE}, or unset it to use a file in the workspace."
+                f"The database {_masked(url)} cannot be opened: {reason}. {remedy}, "
+                f"or unset ${DATABASE_VARIABLE} to use a file in the workspace."
             ) from error
 
     @contextmanager

@@ -73,6 +73,8 @@ def main(folder: Path | str, run: Run | None = None, stopped: type[Exception] | 
             signal.signal(signal.SIGTERM, should_stop.set)
         return _train(folder, events, should_stop, run, stopped)
     finally:
+        # The calling process may live on (a notebook): what it leaves here must not say that it still trains.
+        (folder / files.WORKER).unlink(missing_ok=True)
         lock.release()
 
 
