@@ -14,12 +14,39 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from lab_facts import TEST, Document, Query, World, chance, shuffled, stable
+from lab_facts import TEST, Document, Query, World, bare, chance, shuffled, stable
 
 HERE = Path(__file__).parent
 WRONG = 2  # per cent of the training labels
 N_EXACT, N_NEAR = 15, 27
+TOLD_BY = [  # facts of the first domain's attribute may be told by documents of the other domain
+    ("countries", "food", "dishes"),
+    ("countries", "language", "languages"),
+    ("languages", "spoken", "countries"),
+    ("dishes", "history", "countries"),
+    ("worlds", "visit", "spacecraft"),
+    ("spacecraft", "goal", "worlds"),
+]
 CATEGORIES = {"worlds": "planets and moons", "body": "human body", "programming": "computing", "painters": "painting"}
+
+
+def told_elsewhere(world: World) -> dict[str, set[str]]:
+    """Fact key -> documents of other domains that tell it in passing.
+
+    Brazil's food is feijoada: so every document on feijoada that mentions Brazil tells it.
+    """
+    found = {name: re.compile(rf"\b{re.escape(bare(name))}\b") for _, name in world.entities if len(bare(name)) > 3}
+    told: dict[str, set[str]] = {}
+    for domain, attribute, other in TOLD_BY:
+        documents = [d for d in world.documents if d.domain == other and d.role != "myth" and d.entity in found]
+        for fact in world.peers[domain, attribute]:
+            if fact.entity in found:
+                told[fact.key] = {
+                    document.key
+                    for document in documents
+                    if found[document.entity].search(fact.value) and found[fact.entity].search(document.text)
+                }
+    return told
 
 
 def near_copy(document: Document, recipe: int) -> Document:
@@ -34,7 +61,7 @@ def near_copy(document: Document, recipe: int) -> Document:
 def build() -> dict[str, bytes]:
     """File name inside the corpus folder -> its bytes."""
     world = World()
-    queries, documents, told = list(world.queries()), list(world.documents), world.same_answers()
+    queries, documents, told = list(world.queries()), list(world.documents), told_elsewhere(world)
     states: dict[str, dict[str, int]] = {}
 
     def register(document: Document) -> None:
@@ -66,10 +93,12 @@ def build() -> dict[str, bytes]:
         documents.append(copy)
         by_key[copy.key] = copy
         register(copy)
+        for keys in told.values():
+            keys |= {copy.key} if key in keys else set()
 
     truth: dict[str, dict[str, int]] = {}
     for query in queries:
-        grades = {key: 1 for answer in query.answers for g in told.get(answer, ()) for key in states[g]}
+        grades = {key: 1 for answer in query.answers for key in told.get(answer, ())}
         for answer in query.answers:
             for key, grade in states[answer].items():
                 grades[key] = max(grade, grades.get(key, 0))
@@ -156,7 +185,7 @@ def write_files(documents, queries, labels, truth, is_test, planted) -> dict[str
     about = {
         "title": "Lab: what people ask about the world",
         "description": f"{len(corpus):,} short paragraphs about elements, countries, animals and eleven more fields, "
-        f"{len(asked):,} questions; near-misses, unlabelled positives, duplicates and wrong labels are planted and listed.",
+        f"{len(asked):,} questions; near-misses, unlabelled positives, duplicates and wrong labels are listed.",
         "licence": "MIT, as the rest of this product",
         "facts": "General knowledge, written for this product; nothing copied. See sample_data/README.md.",
     }

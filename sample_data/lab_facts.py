@@ -234,15 +234,3 @@ class World:
         if text.endswith("?") and chance(25, "casual", fact.key):
             text = text[0].lower() + text[1:-1]
         return Query(f"{fact.key}#{round_}", text, fact, answers)
-
-    def same_answers(self) -> dict[str, set[str]]:
-        """Fact key -> facts of other domains that tell the same: each names the other's entity (Brazil, Portuguese)."""
-        names = {name: re.compile(rf"\b{re.escape(bare(name))}\b") for _, name in self.entities if len(bare(name)) > 3}
-        mentions = {key: {n for n, found in names.items() if found.search(f.value)} for key, f in self.facts.items()}
-        told: dict[str, set[str]] = {}
-        for key, fact in self.facts.items():
-            for other in self.facts.values() if mentions[key] else ():
-                mutual = other.entity in mentions[key] and fact.entity in mentions[other.key]
-                if mutual and other.domain != fact.domain:
-                    told.setdefault(key, set()).add(other.key)
-        return told
