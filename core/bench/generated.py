@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.corpus.corpus import Corpus
+from core.corpus.judgements import Judgements
 from core.errors import ParameterError
 
 N_TOPICS, TOPIC_WORDS, OWN_WORDS = 250, 48, 6
@@ -98,3 +100,23 @@ def _topics(vectors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """int64 (N_TOPICS, TOPIC_WORDS): each row a word and its nearest words, nearest first."""
     centres = rng.choice(np.arange(200, len(vectors)), N_TOPICS, replace=False)
     return np.argsort(-(vectors[centres] @ vectors.T), axis=1, kind="stable")[:, :TOPIC_WORDS]
+
+
+def generated(**sizes: int) -> Corpus:
+    """:func:`generated_corpus` as a Corpus, in memory."""
+    import pyarrow as pa
+
+    made = generated_corpus(**sizes)
+    doc_rows = {doc_id: row for row, (doc_id, _, _) in enumerate(made.documents)}
+    query_rows = {query_id: row for row, (query_id, _) in enumerate(made.queries)}
+
+    def judged(pairs: list[tuple[str, str]]) -> Judgements:
+        rows = [(query_rows[query], doc_rows[doc]) for query, doc in pairs]
+        return Judgements.from_pairs([q for q, _ in rows], [d for _, d in rows], [1] * len(rows), len(query_rows))
+
+    return Corpus(
+        name="generated",
+        documents=pa.table(dict(zip(("doc_id", "title", "text"), map(list, zip(*made.documents, strict=True)), strict=True))),
+        queries=pa.table(dict(zip(("query_id", "text"), map(list, zip(*made.queries, strict=True)), strict=True))),
+        splits={"train": judged(made.train_pairs), "test": judged(made.test_pairs)},
+    )
