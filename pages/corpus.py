@@ -25,13 +25,13 @@ def contents(corpus) -> None:
     shown["Median words"] = f"{words['median']:.0f}"
     shown["Answers"] = f"{found['share_positive_documents']:.0%}"
     if found["truth"] is not None:
-        shown["Hidden answers"] = found["truth"]["n_hidden_positives"]
+        shown["Unlabelled"] = found["truth"]["n_hidden_positives"]
     tiles(
         shown,
         helps={
             "Median words": f"Of a document. 95 % have at most {words['q95']:.0f}, the longest {words['max']:.0f}.",
             "Answers": "Share of the documents that are a labelled positive of any query.",
-            "Hidden answers": "Positives of the fuller judgements that no split labels: the false negatives "
+            "Unlabelled": "Positives of the fuller judgements that no split labels: the false negatives "
             "that a strategy can fall for. Used for auditing only.",
         },
     )
@@ -42,7 +42,7 @@ def contents(corpus) -> None:
     }
     faults = [f"{count:,} {what}" for what, count in doubts.items() if count] + list(corpus.notes)
     if faults:
-        with st.expander(f"{len(faults)} remarks from loading", icon=":material/rule:"):
+        with st.expander(f"{len(faults)} remark{'s' if len(faults) > 1 else ''} from loading", icon=":material/rule:"):
             st.dataframe({"what was found, and what was done": faults}, hide_index=True, width="stretch")
 
 

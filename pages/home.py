@@ -14,7 +14,7 @@ def way(cell, icon: str, title: str, sentence: str):
     """One of the three ways in: a card whose button stands at the bottom; gives the button's place."""
     with cell.container(border=True, height="stretch", vertical_alignment="distribute"):
         with st.container():
-            st.markdown(f"##### {icon} {title}")
+            st.subheader(f"{icon} {title}", anchor=False)
             st.markdown(sentence)
         return st.container()
 
@@ -22,7 +22,7 @@ def way(cell, icon: str, title: str, sentence: str):
 with frame("Home", has_title=False) as session:
     words, picture = st.columns([1, 1.05], gap="large", vertical_alignment="center")
     with words:
-        st.markdown("# What should a retriever learn *not* to match?")
+        st.title("What should a retriever learn *not* to match?", anchor=False)
         st.markdown(
             "Negative Space shows what a negative-sampling strategy picks, why it picks it, and what that does "
             "to a dense retriever, within a minute, on your own corpus."

@@ -184,12 +184,11 @@ def test_a_bad_value_is_dropped_with_a_notice(bad):
 def test_shared_state_is_read_and_kept_in_links():
     at = run_bound(corpus="sample:lab", trial="t1", trials="t1,t2,t1", query="q 1", refresh="2", find="x")
     assert at.session_state["shared"] == ["sample:lab", "t1", ["t1", "t2"], "q 1", 2]
-    # find belongs to this page alone; a dropped value is named, so that memory does not bring it back
+    # find belongs to this page alone; what is None is dropped
     assert at.session_state["params"] == {
         "corpus": "sample:lab",
         "trial": "t2",
         "trials": "t1,t2,t1",
-        "query": "",
         "refresh": "2",
     }
 
@@ -220,3 +219,30 @@ def test_a_visit_without_state_gets_what_the_last_page_shared():
     at.session_state["go_to"] = "map"
     at.run()
     assert at.session_state["corpus"] is None
+
+
+def test_the_way_back_to_an_address_without_state_is_not_written_again():
+    at = AppTest.from_function(arriving_page)
+    at.query_params["corpus"] = "sample:lab"
+    at.run()
+    at.query_params.clear()
+    at.run()
+    assert at.session_state["corpus"] == "sample:lab" and not at.query_params
+
+
+def changing_page():
+    import streamlit as st
+
+    from pages.ui.links import Link
+
+    link = Link("corpus", st.warning)
+    link.recall()
+    link.set(find="x")
+
+
+def test_a_change_after_recalling_keeps_what_was_recalled():
+    at = AppTest.from_function(changing_page)
+    at.session_state["_page"] = "corpus"
+    at.session_state["_link_memory"] = {"corpus": "sample:lab"}
+    at.run()
+    assert at.query_params == {"corpus": "sample:lab", "find": "x"}

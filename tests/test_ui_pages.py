@@ -93,7 +93,7 @@ def test_corpus_shows_figures_queries_and_positives(root, known, tiny_corpus):
     at = page(root, "pages/corpus.py", corpus=known, query=query_id)
     assert not at.exception and not at.error
     figures = {m.label: m.value for m in at.metric}
-    assert figures["Documents"] == "60" and figures["Queries"] == "32" and "Hidden answers" in figures
+    assert figures["Documents"] == "60" and figures["Queries"] == "32" and "Unlabelled" in figures
     assert query_id in words(at) and "positive" in words(at)
     assert len(at.dataframe[-1].value) == 15
 

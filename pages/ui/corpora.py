@@ -66,7 +66,7 @@ def _samples(session: Session) -> None:
     for cell, (name, description) in zip(cells, names.items(), strict=False):
         with cell.container(border=True, height="stretch", vertical_alignment="distribute"):
             with st.container():
-                st.markdown(f"##### {plain(name)}")
+                st.subheader(plain(name), anchor=False)
                 st.markdown(plain(description))
             if st.button("Open this sample", key=f"sample.{name}", type="primary", width="stretch"):
                 enter(session, f"sample:{name}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 # What every page understands, kept when the person goes from one page to another.
 CARRIED = ("corpus", "trial", "trials", "query", "recipe", "refresh")
 MAX_TRIALS = 12
+# Longer than Streamlit collects messages before it sends them.
+FLUSH_SECONDS = 0.05
 _MEMORY = "_link_memory"
 _CORPUS = re.compile(r"sample:[\w.-]{1,60}|[0-9a-f]{16}")
 _TRIAL = re.compile(r"[\w.-]{1,80}")
@@ -34,6 +37,7 @@ class Link:
     def __init__(self, page: str, notice: Callable[[str], None]):
         self.page = page
         self._notice = notice
+        self._recalled: dict[str, str] = {}
 
     # What every page shares -------------------------------------------------------------------------
     @property
@@ -108,6 +112,7 @@ class Link:
 
     def set(self, **changes: Any) -> None:
         """Write values into the address; None removes one. A Recipe is written compactly."""
+        self._settle()
         for name, value in changes.items():
             text = _text_of(name, value)
             if text:
@@ -169,26 +174,38 @@ class Link:
         kept = self._shared()
         for name, value in changes.items():
             kept[name] = _text_of(name, value)
-        # An empty value says "none", where an absent one would be filled in from memory on arrival.
-        dropped = {name for name, value in changes.items() if value is None and name in CARRIED}
-        return {name: text for name, text in kept.items() if text or name in dropped}
+        kept = {name: text for name, text in kept.items() if text}
+        # One empty value says "no state", where an address without any would be filled in from memory.
+        return kept or {name: "" for name, value in changes.items() if value is None and name in CARRIED}
 
     def remember(self) -> None:
         """Keep what all pages share for a visit that comes without any (the bar at the top)."""
         st.session_state[_MEMORY] = self._shared()
 
     def recall(self) -> None:
-        """On arrival at an address without any state: what the last page shared."""
+        """At an address without any state: go on with what the last page shared."""
         arrived = st.session_state.get("_page") != self.page
         st.session_state["_page"] = self.page
-        if arrived and not st.query_params.to_dict():
-            st.query_params.update(st.session_state.get(_MEMORY, {}))
+        if st.query_params.to_dict():
+            return
+        # Read from here on a way back to this address too, where writing it again would trap the person.
+        self._recalled = dict(st.session_state.get(_MEMORY, {}))
+        if arrived and self._recalled:
+            # The browser must hear of the new page first: else it writes these behind the old page's path.
+            time.sleep(FLUSH_SECONDS)
+            self._settle()
+
+    def _settle(self) -> None:
+        """Write what was recalled into the address."""
+        if self._recalled:
+            st.query_params.update(self._recalled)
+            self._recalled = {}
 
     def _shared(self) -> dict[str, str]:
         return {name: self._raw(name) for name in CARRIED if self._raw(name)}
 
     def _raw(self, name: str) -> str:
-        return st.query_params.get(name, "")
+        return st.query_params.get(name, "") or self._recalled.get(name, "")
 
     def _matching(self, name: str, rule: re.Pattern[str], meaning: str) -> str | None:
         text = self._raw(name)
@@ -198,6 +215,7 @@ class Link:
         return text or None
 
     def _drop(self, name: str, why: str) -> None:
+        self._settle()
         if name in st.query_params:
             del st.query_params[name]
         self._notice(f"Ignored a part of this link: {plain(name)} {plain(shorten(why, 200))}")

@@ -36,11 +36,11 @@ def trial_list(rows: Sequence[TrialRow], *, key: str) -> None:
 
 
 def _line(row: TrialRow) -> None:
-    name, state, corpus, quality, age = st.columns([4, 1.7, 2.4, 1.5, 1.2], gap="small", vertical_alignment="center")
+    name, state, corpus, quality, age = st.columns([4.2, 1.6, 2.1, 1.4, 1.4], gap="small", vertical_alignment="center")
     with name:
         page_link(
             "train",
-            f"**{plain(shorten(row.name, 48))}**",
+            f"**{plain(shorten(row.name, 40))}**",
             icon=":material/monitoring:",
             trial=row.id,
             corpus=corpus_link(row),
