@@ -31,7 +31,8 @@ def recipes(options: Namespace) -> Answer:
         print(f"\n{title}")
         for preset in PRESETS.values():
             if preset.family == family:
-                print(f"  {preset.name:18} {preset.idea}  [{preset.cost} cost, {preset.difficulty}; {preset.source.authors} {preset.source.year}]")
+                source = f"{preset.source.authors} {preset.source.year}"
+                print(f"  {preset.name:18} {preset.idea}  [{preset.cost} cost, {preset.difficulty}; {source}]")
     return {"recipes": [preset.to_dict() for preset in PRESETS.values()]}
 
 
@@ -69,10 +70,11 @@ def train(options: Namespace) -> Answer:
     result = TrialResults(folder).result
     if result is None:
         raise TrialError(f"{folder} did not finish. Its events.jsonl says why.")
-    print(_table(["", *result["metrics"]], [[n, *result[k].values()] for n, k in (("untrained", "untrained"), ("BM25", "bm25"), ("trained", "metrics"))]))
+    lines = {"untrained": "untrained", "BM25": "bm25", "trained": "metrics"}
+    print(_table(["", *result["metrics"]], [[name, *result[key].values()] for name, key in lines.items()]))
     print("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in result["seconds"].items()))
-    keys = ("metrics", "untrained", "bm25", "seconds")
-    return {"trial": str(folder), **{key: result[key] for key in keys}, **({"truth_metrics": result["truth_metrics"]} if "truth_metrics" in result else {})}
+    keys = ("metrics", "untrained", "bm25", "seconds", "truth_metrics")
+    return {"trial": str(folder), **{key: result[key] for key in keys if key in result}}
 
 
 def mine(options: Namespace) -> Answer:
@@ -115,7 +117,11 @@ def compare(options: Namespace) -> Answer:
                  "low": difference.low, "high": difference.high, "p": difference.p, "p_holm": p, "n_queries": difference.n_queries}
             )
             if measure == MEASURES[0]:
-                print(f"{other} - {comparison.systems[0].name}: {measure} {difference.mean:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}], p = {difference.p:.4f}, Holm {p:.4f}, n = {difference.n_queries}")
+                band = f"[{difference.low:+.4f}, {difference.high:+.4f}]"
+                print(
+                    f"{other} - {comparison.systems[0].name}: {measure} {difference.mean:+.4f} {band}, "
+                    f"p = {difference.p:.4f}, Holm {p:.4f}, n = {difference.n_queries}"
+                )
     systems = [
         {"name": s.name, "kind": s.kind, "metrics": {m: s.band(m).mean for m in MEASURES}, "seconds": s.seconds} for s in comparison.systems
     ]
@@ -176,4 +182,5 @@ def _trial_folder(workspace, trial: str) -> Path:
 def _table(head: list[str], rows: list[list[Any]]) -> str:
     cells = [[f"{c:.4f}" if isinstance(c, float) else str(c) for c in row] for row in [head, *rows]]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
-    return "\n".join("  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))) for row in cells)
+    aligned = [[row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))] for row in cells]
+    return "\n".join("  ".join(row) for row in aligned)

@@ -22,7 +22,7 @@ from core.sampling.presets import PRESETS
 from core.sampling.recipe import FAMILIES, Lane, Recipe
 from core.sampling.sources import SOURCES
 from core.sampling.windows import RankWindow
-from tests.small import make_corpus, make_context
+from tests.small import make_context, make_corpus
 
 ALL = [piece for pieces in FAMILIES.values() for piece in pieces]
 

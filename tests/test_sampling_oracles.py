@@ -201,7 +201,8 @@ def test_settings_reach_slots_lanes_and_pieces():
     recipe = preset("ance").recipe
     changed = apply_settings(
         recipe,
-        ["signal.temperature=0.02", "window.last=30", "mined.0.per_query=4", "picker=simans", "simans.a=7", "schedule.steps=5", "filters=near-duplicates,percentage", "percentage.ratio=0.8", "batch=none"],
+        ["signal.temperature=0.02", "window.last=30", "mined.0.per_query=4", "picker=simans", "simans.a=7", "schedule.steps=5"]
+        + ["filters=near-duplicates,percentage", "percentage.ratio=0.8", "batch=none"],
     )
     lane = changed.mined[0]
     assert changed.signal.temperature == 0.02 and lane.window.last == 30 and lane.per_query == 4

@@ -43,7 +43,11 @@ def plain(signal, weights=None) -> float:
     return total / 4
 
 
-@pytest.mark.parametrize("signal", [s(temperature=0.7) if hasattr(s(), "temperature") else s(margin=0.4) for s in SIGNALS], ids=lambda s: s.key)
+@pytest.mark.parametrize(
+    "signal",
+    [s(temperature=0.7) if hasattr(s(), "temperature") else s(margin=0.4) for s in SIGNALS],
+    ids=lambda s: s.key,
+)
 @pytest.mark.parametrize("weights", [None, [1.0, 0.5, 2.0, 1.0, 3.0, 0.1]], ids=["equal", "weighted"])
 def test_losses_equal_a_plain_loop(signal, weights):
     log_weight = None if weights is None else torch.tensor(weights, dtype=torch.float64).log()

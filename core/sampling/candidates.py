@@ -66,7 +66,8 @@ class Candidates:
         """An Arrow table with a row for each candidate, in query then rank order; rows are row numbers, not ids.
 
         Columns: lane int8, source, query_row, doc_row int32, rank int32, score, positive_row, positive_score, kept, rule
-        ("kept" or the refusing rule), verdicts uint32, model_score, model_positive_score, times_used, weight (mean over uses, null if unused).
+        ("kept" or the refusing rule), verdicts uint32, model_score, model_positive_score, times_used, weight (mean over
+        uses, null if unused).
         """
         import pyarrow as pa
 

@@ -93,7 +93,8 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
 def _check(corpus: Corpus, recipe: Recipe, query_rows: np.ndarray) -> None:
     if len(query_rows) == 0:
         raise ParameterError(
-            "The corpus has no training pair of the grade that the recipe asks for. Add judged pairs to qrels/train.tsv, or lower positives.min_grade."
+            "The corpus has no training pair of the grade that the recipe asks for. "
+            "Add judged pairs to qrels/train.tsv, or lower positives.min_grade."
         )
     if corpus.n_documents < 2:
         raise ParameterError(

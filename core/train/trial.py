@@ -64,6 +64,7 @@ class _Loop:
     def __init__(
         self, folder: Path, config: TrialConfig, corpus: Corpus, events: EventWriter, should_stop: Callable[[], bool]
     ):
+        self.started = time.perf_counter()
         self.folder, self.config, self.corpus = folder, config, corpus
         self.events, self.should_stop = events, should_stop
         self.step = 0
@@ -77,7 +78,6 @@ class _Loop:
         self.weighing: dict[str, list[float]] = {"positive": [], "negative": [], "hard": []}
 
     def run(self) -> dict[str, Any]:
-        self.started = time.perf_counter()
         stored = checkpoint.read_checkpoint(self.folder / "checkpoint")
         if stored is None:
             self.outcome.baselines()
