@@ -24,9 +24,7 @@ def known(workspace, tiny_folder) -> str:
 
     corpus = load_corpus(tiny_folder)
     store = Store()
-    add_corpus(
-        store, spec=str(tiny_folder), name=corpus.name, fingerprint=corpus.fingerprint, n_documents=60, n_queries=32
-    )
+    add_corpus(store, spec=str(tiny_folder), name=corpus.name, fingerprint=corpus.fingerprint, n_documents=60, n_queries=32)
     store.close()
     return corpus.fingerprint
 
@@ -60,9 +58,7 @@ def test_home_lists_trials_with_their_names_as_text(root, workspace):
     at = page(root, "app.py")
     assert not at.exception
     assert "No trials yet" not in words(at)
-    assert any(r"\$5 \*now\*" in str(e.proto.label) for e in at.get("page_link")) or any(
-        r"\$5 \*now\*" in b.label for b in at.button
-    )
+    assert any(r"\$5 \*now\*" in str(e.proto.label) for e in at.get("page_link")) or any(r"\$5 \*now\*" in b.label for b in at.button)
 
 
 def test_corpus_without_one_offers_the_ways(root):
@@ -193,3 +189,16 @@ def test_a_trial_is_brought_in_from_its_folder(workspace, tmp_path):
     with pytest.raises(TrialError, match="trial.json"):
         bring_in(store, tmp_path)
     store.close(), other.close()
+
+
+def untitled():
+    from pages.ui import frame
+
+    with frame("Corpus", has_title=False) as session:
+        session.need_corpus()
+
+
+def test_an_empty_page_has_a_heading_and_the_way_on():
+    at = AppTest.from_function(untitled).run()
+    assert not at.exception
+    assert [t.value for t in at.title] == ["Corpus"] and [b.label for b in at.button] == ["Choose a corpus"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 class Session:
     """What a page works with: the link, the services of the server, and who is visiting."""
 
-    def __init__(self, link: Link):
+    def __init__(self, link: Link, heading: str = ""):
         self.link = link
+        self._heading = heading
 
     @property
     def state(self) -> MutableMapping[str, Any]:
@@ -61,8 +62,7 @@ class Session:
     def need_corpus(self) -> Corpus:
         """The corpus of the link; without one the page ends here, with the way to choose one."""
         if self.link.corpus is None:
-            empty("No corpus is chosen yet.", "Choose a corpus", "corpus", icon=":material/library_books:")
-            st.stop()
+            self._end("No corpus is chosen yet.", "Choose a corpus", "corpus", ":material/library_books:")
         if self.link.corpus in st.session_state.get("_seen", ()):
             return self.corpus()
         with st.spinner("Loading the corpus ..."):
@@ -73,9 +73,15 @@ class Session:
     def need_trial(self) -> str:
         """The id of the link's trial; without one the page ends here, with the way to choose one."""
         if self.link.trial is None:
-            empty("No trial is chosen yet.", "Open a trial", "home", icon=":material/science:")
-            st.stop()
+            self._end("No trial is chosen yet.", "Open a trial", "home", ":material/science:")
         return self.link.trial
+
+    def _end(self, sentence: str, label: str, page: str, icon: str) -> NoReturn:
+        """End the page with an empty view, under the title that the page itself has not drawn yet."""
+        if self._heading:
+            st.title(self._heading, anchor=False)
+        empty(sentence, label, page, icon=icon)
+        st.stop()
 
 
 @contextmanager
@@ -95,7 +101,7 @@ def frame(title: str, *, page: str | None = None, intro: str = "", has_title: bo
         st.markdown(f":gray[{intro}]")
     notices = st.container()
     link = Link(entry.key, lambda sentence: notices.warning(sentence, icon=":material/link_off:"))
-    session = Session(link)
+    session = Session(link, "" if has_title else title)
     if entry.key != "home":
         link.recall()
     with problems_shown():
