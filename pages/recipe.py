@@ -6,7 +6,7 @@ from core.sampling.presets import PRESETS, name_of
 from pages.ui import frame, page_button, plain
 from pages.ui.recipe_checks import obstacles, warnings
 from pages.ui.recipe_compose import compose
-from pages.ui.recipe_gallery import gallery
+from pages.ui.recipe_gallery import gallery, start_at_the_top
 from pages.ui.recipe_pieces import encoder_of, encoder_text
 from pages.ui.recipe_preview import draw_preview
 from pages.ui.train_submit import queue_trials, tell_queued
@@ -17,6 +17,7 @@ VIEWS = {"gallery": ":material/grid_view: Gallery", "compose": ":material/tune: 
 with frame("Recipe", has_title=False) as session:
     corpus = session.need_corpus()
     link = session.link
+    start_at_the_top()
     recipe = link.recipe or FIRST
     finished = {row.id: row for row in session.store.list(states=("finished",), fingerprint=corpus.fingerprint)}
 
@@ -42,8 +43,13 @@ with frame("Recipe", has_title=False) as session:
     stops = obstacles(recipe, encoder, corpus)
     title = name_of(recipe)
     with heading_place:
-        st.title("Your own recipe" if title == "custom" else plain(title), anchor=False)
-        st.caption(plain(recipe.summary()))
+        if view == "gallery" and link.recipe is None:
+            st.title("Choose a recipe", anchor=False)
+            st.caption("Where should the negatives come from? Each card is a strategy of the literature, "
+                       f"made of pieces that you can change. Without a choice: {plain(title)}.")  # fmt: skip
+        else:
+            st.title("Your own recipe" if title == "custom" else plain(title), anchor=False)
+            st.caption(plain(recipe.summary()))
     with actions_place.container(horizontal=True, horizontal_alignment="right"):
         if st.button(
             "Add to queue",
@@ -61,6 +67,7 @@ with frame("Recipe", has_title=False) as session:
             help="To the settings; nothing starts yet.",
             recipe=recipe,
             recipes=None,
+            queue=True,
             encoder=encoder_text(encoder),
         )
     for sentence in stops:

@@ -15,11 +15,7 @@ def batch_reasons(encoder: dict[str, Any]) -> dict[str, str]:
     """By key, why a batch piece cannot be used with this encoder; the others are absent."""
     if encoder.get("towers", "shared") == "shared":
         return {}
-    return {
-        piece.key: "it needs shared towers, and this encoder has separate ones"
-        for piece in BATCH
-        if "shared towers" in piece.needs
-    }
+    return {piece.key: "it needs shared towers, and this encoder has separate ones" for piece in BATCH if "shared towers" in piece.needs}
 
 
 def obstacles(recipe: Recipe, encoder: dict[str, Any], corpus: Corpus) -> list[str]:
@@ -50,7 +46,5 @@ def warnings(recipe: Recipe, corpus: Corpus) -> list[str]:
                 f"this corpus has {corpus.n_documents:,}. What there is will be used."
             )
     if recipe.schedule.key != "once" and not any(lane.source.is_dynamic for lane in recipe.mined):
-        found.append(
-            f"The schedule ({recipe.schedule.summary().lower()}) changes nothing: no lane asks the model in training."
-        )
+        found.append(f"The schedule ({recipe.schedule.summary().lower()}) changes nothing: no lane asks the model in training.")
     return found

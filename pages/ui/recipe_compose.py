@@ -36,7 +36,7 @@ def compose(session: Session, recipe: Recipe, trials: dict[str, str]) -> Recipe:
     draft = _draft(recipe)
     encoder = encoder_of(session.link)
     names = [name for name in ("positives", "batch", "schedule", "signal") if len(FAMILIES[name]) > 1]
-    cells = st.columns(len(names) + 1, gap="small")
+    cells = st.columns([*(1.4 if name == "signal" else 1 for name in names), 1.4], gap="small")
     for cell, name in zip(cells, names, strict=False):
         with cell:
             draft[name] = slot(
@@ -96,7 +96,7 @@ def _lane(i: int, lane: dict[str, Any], trials: dict[str, str]) -> bool:
                   ":material/arrow_right_alt: how many]")  # fmt: skip
     with remove.container(horizontal=True, horizontal_alignment="right"):
         is_removed = st.button("Remove", icon=":material/delete:", key=f"{prefix}.remove", type="tertiary")
-    cells = st.columns(5, gap="small")
+    cells = st.columns([1.25, 0.9, 1.5, 1.25, 0.9], gap="small")
     with cells[0]:
         form = None if lane["source"]["key"] != "static-dense" else lambda piece, where: _trial(piece, where, trials)
         lane["source"] = slot("Source", FAMILIES["source"], lane["source"], f"{prefix}.source", form=form)
@@ -129,8 +129,7 @@ def _filters(kept: list[dict[str, Any]], prefix: str) -> list[dict[str, Any]]:
         key=key,
         format_func=lambda k: by_key[k].title,
         placeholder="none",
-        help="Each refuses candidates; the first that refuses decides. Known positives and texts identical to one "
-        "are refused always.",
+        help="Each refuses candidates; the first that refuses decides. Known positives and texts identical to one are refused always.",
     )
     given[key] = chosen
     return [piece_form(before.get(k) or by_key[k](), f"{prefix}.filter", columns=1).to_dict() for k in chosen]

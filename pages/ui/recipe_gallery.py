@@ -21,11 +21,12 @@ FAMILY_IDEAS = {
     "denoised": "Hard negatives, but not those that are probably unlabelled answers.",
 }
 COLUMNS = 4
+_ARRIVING = "recipe_arriving"
 COST_HELP = "What it adds to a training step or before it, compared with in-batch."
 DIFFICULTY_HELP = "How much there is to build and to get right."
 
 
-def gallery(link: Link, chosen: Recipe) -> None:
+def gallery(link: Link, chosen: Recipe | None) -> None:
     """The cards of all families; Choose writes the recipe into the link and opens the composer."""
     for family, title in FAMILY_TITLES.items():
         presets = [preset for preset in PRESETS.values() if preset.family == family]
@@ -36,6 +37,21 @@ def gallery(link: Link, chosen: Recipe) -> None:
             for cell, preset in zip(cells, presets[first : first + COLUMNS], strict=False):
                 with cell.container(border=True, height="stretch", vertical_alignment="distribute"):
                     _card(link, preset, preset.recipe == chosen)
+
+
+def start_at_the_top() -> None:
+    """After a choice: one short page first, so that the browser does not stay scrolled to where the card was."""
+    if not st.session_state.pop(_ARRIVING, False):
+        return
+    runs = iter(range(2))
+
+    @st.fragment(run_every=0.2)
+    def go_on() -> None:
+        if next(runs, 1):
+            st.rerun()
+
+    go_on()
+    st.stop()
 
 
 def _card(link: Link, preset: Preset, is_chosen: bool) -> None:
@@ -57,6 +73,7 @@ def _card(link: Link, preset: Preset, is_chosen: bool) -> None:
                 width="stretch",
             ):
                 link.set(recipe=preset.recipe, view=None)
+                st.session_state[_ARRIVING] = True
                 st.rerun()
             with st.popover("Lesson", icon=":material/school:"):
                 st.markdown(f"##### {plain(preset.title)}")

@@ -94,10 +94,7 @@ def context_of(corpus: Corpus, recipe: Recipe, scorer: Scorer) -> PreviewContext
         elif which != "current":
             who = next((i for i, path in scorer.folders.items() if str(path) == which), "")
             if not who:
-                raise TrialError(
-                    "The trial that this recipe mines with is not a finished trial of this corpus. "
-                    "Choose one in the lane."
-                )
+                raise TrialError("The trial that this recipe mines with is not a finished trial of this corpus. Choose one in the lane.")
         if who != UNTRAINED:
             folder, encoder = scorer.folders[who], ""
         made, _ = encodings(corpus.fingerprint, who, encoder, corpus, folder)

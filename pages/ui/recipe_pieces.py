@@ -61,7 +61,7 @@ def slot(
         if key in because:
             st.caption(f":material/block: Disabled because {plain(because[key])}.")
         piece = form(piece, prefix) if form else piece_form(piece, prefix, columns=1)
-        with st.popover("What it does", icon=":material/school:", width="stretch"):
+        with st.popover("Lesson", icon=":material/school:", width="stretch"):
             describe_piece(type(piece), because=because.get(key, ""))
     return piece.to_dict()
 

@@ -14,7 +14,7 @@ from pages.ui.browse import find_rows
 from pages.ui.looks import draw
 from pages.ui.problems import problems_shown
 from pages.ui.recipe_mining import UNTRAINED, Scorer, previewed, sampled_queries, training_queries
-from pages.ui.recipe_tables import batch_pool, candidate_rows, cost_tiles, funnel_steps, picked_scores, positive_scores
+from pages.ui.recipe_tables import batch_pool, candidate_rows, cost_helps, cost_line, funnel_steps, picked_scores, positive_scores
 from pages.ui.text import code, plain, shorten, show
 
 if TYPE_CHECKING:
@@ -28,9 +28,7 @@ MAX_LISTED = 300
 SHOWN_POSITIVES = 3
 
 
-def draw_preview(
-    session: Session, corpus: Corpus, recipe: Recipe, encoder: dict[str, Any], trials: Mapping[str, TrialRow]
-) -> None:
+def draw_preview(session: Session, corpus: Corpus, recipe: Recipe, encoder: dict[str, Any], trials: Mapping[str, TrialRow]) -> None:
     """Recipe A, the chosen one, beside recipe B of the link, on the sampled training queries and the chosen one."""
     link = session.link
     st.subheader("What it would pick", anchor=False)
@@ -39,32 +37,30 @@ def draw_preview(
     _query(corpus, query_row)
     sides = [("A", recipe), ("B", PRESETS[other].recipe)]
     found: list[tuple[str, Any, Any]] = []
-    cells = st.columns(2, gap="medium")
-    for cell, (letter, each) in zip(cells, sides, strict=True):
+    encode_seconds = 0.0
+    heads, cells = st.columns(2, gap="medium"), st.columns(2, gap="medium")
+    for head, cell, (letter, each) in zip(heads, cells, sides, strict=True):
+        title = name_of(each)
+        name = f"{letter}: {'your recipe' if title == 'custom' else title}"
+        head.markdown(f"##### {plain(name)}")
+        head.caption(plain(each.summary()))
         with cell, problems_shown(), st.spinner("Encoding the corpus and mining 200 queries ..."):
             preview, context, seconds = previewed(corpus, each, scorer, query_row)
-            title = name_of(each)
-            name = f"{letter}: {'your recipe' if title == 'custom' else title}"
-            st.markdown(f"##### {plain(name)}")
-            st.caption(plain(each.summary()))
             _candidates(corpus, preview, context, query_row, letter)
-            cost_tiles(preview, context, seconds)
-            for i, lane in enumerate(preview.lanes):
-                title = f"{letter}, lane {i + 1}: {lane.lane.source.title}"
-                draw(charts.funnel(funnel_steps(lane), title=title), key=f"funnel.{letter}.{i}")
             found.append((name, preview, context))
+            encode_seconds = max(encode_seconds, seconds)
     if found:
+        _cost(found, encode_seconds)
+        _funnels(found)
         _scores(found, recipe.signal.similarity == PRESETS[other].recipe.signal.similarity)
 
 
 def _controls(
     link: Link, corpus: Corpus, recipe: Recipe, trials: Mapping[str, TrialRow]
 ) -> tuple[int, str, str]:  # fmt: skip
-    search, query, step, by, against = st.columns([1.3, 3, 0.8, 1.7, 1.7], gap="small", vertical_alignment="bottom")
+    search, query, step, by, against = st.columns([1.2, 2.8, 1.15, 1.5, 1.5], gap="small", vertical_alignment="bottom")
     with search:
-        words = link.bind(
-            st.text_input, "find", "Find a query", default="", icon=":material/search:", placeholder="words"
-        )
+        words = link.bind(st.text_input, "find", "Find a query", default="", icon=":material/search:", placeholder="words")
     everything = training_queries(corpus)
     rows = sampled_queries(corpus)
     if words:
@@ -141,27 +137,52 @@ def _candidates(corpus: Corpus, preview: Any, context: Any, query_row: int, lett
     rows = candidate_rows(corpus, preview, context, query_row)
     config = {
         "fate": st.column_config.TextColumn(
-            width=130,
-            help="Picked for training, kept but not picked, or the rule that refused it. "
-            "A random picker draws again in training.",
+            width=118,
+            help="Picked for training, kept but not picked, or the rule that refused it. A random picker draws again in training.",
         ),
-        "document": st.column_config.TextColumn(width="large"),
-        "rank": st.column_config.NumberColumn(width=50, help="In the source's own list, before any rule."),
-        "s-": st.column_config.NumberColumn(format="%.3f", width=60, help="Its score by the scoring model."),
+        "document": st.column_config.TextColumn(width=236),
+        "rank": st.column_config.NumberColumn(width=46, help="In the source's own list, before any rule."),
+        "s-": st.column_config.NumberColumn(format="%.3f", width=56, help="Its score by the scoring model."),
         "margin": st.column_config.NumberColumn(
             format="%+.3f",
             width=66,
-            help="s- minus the score of the query's lowest-scored positive, both by the scoring model. "
-            "Zero or more: a hard negative.",
+            help="s- minus the score of the query's lowest-scored positive, both by the scoring model. Zero or more: a hard negative.",
         ),
         "source score": st.column_config.NumberColumn(format="%.2f", width=66, help="On the source's own scale."),
-        "truth": st.column_config.TextColumn(
-            width=76, help="What the fuller judgements say. Training never sees them."
-        ),
+        "truth": st.column_config.TextColumn(width=76, help="What the fuller judgements say. Training never sees them."),
     }
     st.dataframe(rows, hide_index=True, width="stretch", height=388, column_config=config, key=f"candidates.{letter}")
     if not rows["fate"]:
         st.caption("No document was looked at for this query.")
+
+
+def _cost(found: list[tuple[str, Any, Any]], encode_seconds: float) -> None:
+    st.subheader("What it would cost, and what it would teach", anchor=False)
+    lines = [cost_line(name, preview, context) for name, preview, context in found]
+    helps = cost_helps(len(found[0][1].query_rows), encode_seconds)
+    st.dataframe(
+        {column: [line[column] for line in lines] for column in lines[0]},
+        hide_index=True,
+        width="stretch",
+        column_config={
+            column: st.column_config.Column(help=helps.get(column))
+            if isinstance(lines[0][column], str)
+            else st.column_config.NumberColumn(help=helps.get(column), format="localized")
+            for column in lines[0]
+        },
+        key="cost",
+    )
+
+
+def _funnels(found: list[tuple[str, Any, Any]]) -> None:
+    cells = st.columns(len(found), gap="medium")
+    for cell, (name, preview, _) in zip(cells, found, strict=True):
+        with cell:
+            for i, lane in enumerate(preview.lanes):
+                title = f"{name[0]}, lane {i + 1}: {lane.lane.source.title}"
+                draw(charts.funnel(funnel_steps(lane), title=title), key=f"funnel.{name[0]}.{i}")
+            if not preview.lanes:
+                st.caption(f"{name[0]} looks at no candidates.")
 
 
 def _scores(found: list[tuple[str, Any, Any]], is_same_scale: bool) -> None:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.sampling.mine import rows_at
 from core.sampling.recipe import FAMILIES
-from pages.ui.bits import duration, tiles
+from pages.ui.bits import duration
 from pages.ui.text import shorten
 
 if TYPE_CHECKING:
@@ -68,9 +67,10 @@ def candidate_rows(corpus: Corpus, preview: Preview, context: MiningContext, que
             order = {"picked": 0, "kept": 1}.get(fate, 2)
             lines.append((order, number, i, line))
     lines.sort(key=lambda item: item[:3])
-    names = ["fate", "document", "rank", "s-", "margin", "source score"]
-    names += ["lane"] if len(preview.lanes) > 1 else []
+    names = ["fate", "document", "rank", "s-", "margin"]
     names += ["truth"] if corpus.truth is not None else []
+    names += ["lane"] if len(preview.lanes) > 1 else []
+    names += ["source score"]
     columns = {name: [line[name] for *_, line in lines] for name in names}
     if all(rank is None for rank in columns["rank"]):
         del columns["rank"]
@@ -86,7 +86,8 @@ def funnel_steps(lane: LanePreview) -> list[tuple[str, int]]:
     for rule, n in counts[1:-2]:
         left -= n
         if n or rule not in base:
-            steps.append((f"not {RULES.get(rule, rule)} (−{n:,})", left))
+            by = "" if rule in base else "by "
+            steps.append((f"−{n:,} {by}{RULES.get(rule, rule)}", left))
     return [*steps, ("picked", counts[-1][1])]
 
 
@@ -118,37 +119,31 @@ def positive_scores(preview: Preview, context: MiningContext) -> np.ndarray:
     return context.vectors().score_pairs(query_rows[is_sampled], doc_rows[is_sampled])
 
 
-def n_picked(preview: Preview) -> int:
-    """How many negatives were picked for the sampled queries."""
-    return sum(int((rows_at(lane.candidates, lane.columns) >= 0).sum()) for lane in preview.lanes)
-
-
-def cost_tiles(preview: Preview, context: MiningContext, encode_seconds: float) -> None:
+def cost_line(name: str, preview: Preview, context: MiningContext) -> dict[str, Any]:
     """The cost of a whole training with this recipe, and the share of false negatives where that can be known."""
-    cost, corpus = preview.cost, context.corpus
-    n = len(preview.query_rows)
-    shown: dict[str, str | int] = {"Texts to encode": cost.encodings, "Queries to search": cost.searches}
-    shown["Mining, about"] = duration(cost.mine_seconds) if preview.lanes else "nothing"
-    helps = {
-        "Texts to encode": f"Counted, for 8 epochs: {cost.train_encodings:,} by training steps, "
-        f"{cost.mine_encodings:,} by encoding the corpus for mining.",
-        "Queries to search": "Counted: every training query, each time that the lanes are mined."
-        if cost.searches
-        else "Nothing is searched.",
-        "Mining, about": f"An estimate: the time that {n} queries took here just now, scaled to all "
-        f"training queries and 8 epochs"
-        + (f", plus {duration(encode_seconds)} for each encoding of the corpus." if cost.mine_encodings else "."),
-    }
+    cost = preview.cost
     rate = preview.false_negative_rate(context)
-    if rate is not None:
-        shown["False negatives"] = f"{rate:.1%}"
-        helps["False negatives"] = (
-            f"Share of the {n_picked(preview):,} picks that this corpus's truth calls relevant. "
-            "Training never sees the truth."
-        )
-    elif preview.lanes and corpus.truth is None:
-        shown["False negatives"] = "unknown"
-        helps["False negatives"] = (
-            "This corpus has no fuller judgements, so nobody knows which picks are unlabelled answers."
-        )
-    tiles(shown, helps=helps)
+    return {
+        "recipe": name,
+        "texts to encode": cost.encodings,
+        "of these for mining": cost.mine_encodings,
+        "queries to search": cost.searches,
+        "mining, about": duration(cost.mine_seconds) if preview.lanes else "nothing",
+        "negatives a query": preview.recipe.per_query,
+        "false negatives": "none mined" if not preview.lanes else "unknown" if rate is None else f"{rate:.1%}",
+    }
+
+
+def cost_helps(n_queries: int, encode_seconds: float) -> dict[str, str]:
+    """What each column of :func:`cost_line` means."""
+    return {
+        "texts to encode": "Counted, for 8 epochs: queries, positives and mined negatives of every step, and the corpus "
+        "each time that it is mined with a model.",
+        "of these for mining": "Counted: all documents and training queries, each time that a lane asks a model.",
+        "queries to search": "Counted: every training query, each time that the lanes are mined.",
+        "mining, about": f"An estimate: what {n_queries} queries took here just now, scaled to all training queries and 8 "
+        f"epochs, and {duration(encode_seconds)} for each encoding of the corpus.",
+        "negatives a query": "Mined ones, for each query and epoch; those of the batch come on top.",
+        "false negatives": "Share of the picks that this corpus's truth calls relevant; training never sees the truth. "
+        "Unknown where the corpus has no fuller judgements.",
+    }

@@ -41,9 +41,7 @@ def measure_chart(trials: Sequence[Seen], measure: str, x: str) -> None:
             xs = [p["step"] if x == "steps" else p["seconds"] or 0.0 for p in points]
             series.append((trial.row.name, xs, [p["metrics"][measure] for p in points]))
             looks.append(i)
-    figure = charts.curves(
-        series, X_TITLES[x], measure, _baselines(trials, measure), looks=looks, title=f"{measure} on held-out queries"
-    )
+    figure = charts.curves(series, X_TITLES[x], measure, _baselines(trials, measure), looks=looks, title=f"{measure} on held-out queries")
     # The same picture goes on growing: a zoom or a hidden line stays as the person left it.
     figure.update_layout(uirevision=f"{measure}.{x}", showlegend=True)
     draw(figure, key="curves")

@@ -27,9 +27,9 @@ MAX_SEEDS = 5
 def queue_form(session: Session, corpus: Corpus) -> None:
     """Choose recipes and settings; one button queues a trial for each recipe and seed."""
     link = session.link
-    recipes = _recipes(link)
     settings, encoder_cell = st.columns([3, 1], gap="small")
     with settings.container(border=True, height="stretch"):
+        recipes = _recipes(link)
         values = _settings(link)
         n_seeds = link.bind(
             st.number_input,
@@ -62,10 +62,7 @@ def queue_form(session: Session, corpus: Corpus) -> None:
             tell_queued(session, queue_trials(session, corpus, recipes, encoder, values, n_seeds))
             link.set(trial=None, queue="false")
             st.rerun()
-        st.caption(
-            "They are queued and go on when this page is closed; "
-            f"{session.scheduler.max_running} at once on this server."
-        )
+        st.caption(f"They are queued and go on when this page is closed; {session.scheduler.max_running} at once on this server.")
 
 
 def _recipes(link: Link) -> list[Recipe]:

@@ -32,7 +32,7 @@ def trial_row(session: Session, trial: Seen, place: int, waiting: list[str]) -> 
     with st.container(border=True, gap="small", key=f"trial.{row.id}"):
         name, state, doing, actions = st.columns([3.2, 1.3, 4.2, 2.9], gap="small", vertical_alignment="center")
         with name:
-            _name(session, row, place)
+            _name(row, place)
         with state:
             state_badge(row.state)
         with doing:
@@ -46,14 +46,13 @@ def trial_row(session: Session, trial: Seen, place: int, waiting: list[str]) -> 
             st.warning(plain(shorten(row.message, 600)), icon=":material/power_off:")
 
 
-def _name(session: Session, row: TrialRow, place: int) -> None:
+def _name(row: TrialRow, place: int) -> None:
     colour, _, _ = trial_look(place)
     mark, text = st.columns([1, 12], gap="xsmall", vertical_alignment="center")
     # The colour is one of ours and the mark a constant: nothing from a person or a corpus is in this markup.
     mark.html(f"<span style='color:{colour};font-size:1.15rem'>{MARKS[place % len(MARKS)]}</span>")
     with text:
-        whose = "" if row.owner == session.owner else " :gray[:material/group:]"
-        st.markdown(f"**{plain(shorten(row.name, 60))}**{whose}", help=plain(shorten(_settings(row), 400)))
+        st.markdown(f"**{plain(shorten(row.name, 60))}**", help=plain(shorten(_settings(row), 400)))
 
 
 def _settings(row: TrialRow) -> str:
@@ -69,7 +68,7 @@ def _doing(trial: Seen, waiting: list[str]) -> None:
     if row.state == "finished":
         best = " · ".join(f"{m} **{row.headline[m]:.3f}**" for m in ("RR@10", "nDCG@10", "R@100") if m in row.headline)
         took = duration(row.ended - row.started) if row.ended and row.started else ""
-        st.markdown(f"{best} :gray[in {took}]" if took else best)
+        st.markdown(f":small[{best} :gray[in {took}]]" if took else f":small[{best}]")
         return
     if row.state == "queued":
         place = waiting.index(row.id) + 1 if row.id in waiting else 1
@@ -163,9 +162,7 @@ def details(trial: Seen) -> None:
                 "hard share": st.column_config.NumberColumn(
                     help="Kept candidates that the model scores at or above the positive.", **share
                 ),
-                "false negatives": st.column_config.NumberColumn(
-                    help="Kept candidates that this corpus's truth calls relevant.", **share
-                ),
+                "false negatives": st.column_config.NumberColumn(help="Kept candidates that this corpus's truth calls relevant.", **share),
                 "too few": st.column_config.NumberColumn(help="Queries with fewer negatives than asked for."),
             },
             key=f"minings.{trial.row.id}",

@@ -43,7 +43,8 @@ def watch(session: Session, corpus: Corpus) -> None:
         return
     _keep_known(session, known)
     default = _first_shown(known)
-    choice, measure_cell, x_cell, inside_cell = st.columns([4, 1.3, 1.5, 1.9], gap="small", vertical_alignment="bottom")
+    choice = st.container()
+    measure_cell, x_cell, inside_cell, _ = st.columns([1.5, 1.5, 2, 2], gap="small", vertical_alignment="bottom")
     with choice:
         ids = link.bind(
             st.multiselect,
@@ -51,7 +52,7 @@ def watch(session: Session, corpus: Corpus) -> None:
             "Trials shown",
             options=list(known),
             default=default,
-            format_func=lambda i: _label(known[i], session.owner),
+            format_func=lambda i: _label(known[i]),
             max_selections=MAX_TRIALS,
         )
     with measure_cell:
@@ -137,7 +138,7 @@ def _first_shown(known: dict[str, TrialRow]) -> list[str]:
     return sorted([*going, *(i for i in known if i not in going)][:SHOWN_FIRST])
 
 
-def _label(row: TrialRow, owner: str) -> str:
+def _label(row: TrialRow) -> str:
     value = row.headline.get("RR@10") if row.state == "finished" else None
-    end = f"RR@10 {value:.3f}" if value is not None else row.state
-    return f"{shorten(row.name, 40)} ({end})" + ("" if row.owner == owner else " *")
+    end = "" if value is None else f" · RR@10 {value:.3f}"
+    return shorten(row.name, 48) + end
