@@ -108,7 +108,7 @@ def test_the_wheel_holds_the_whole_product(tmp_path):
     source = tmp_path / "source"
     source.mkdir()
     unwanted = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    names = ["pyproject.toml", "README.md", "LICENSE", "app.py", "core", "pages", "sample_data"]
+    names = ["pyproject.toml", "setup.py", "README.md", "LICENSE", ".streamlit", "app.py", "core", "pages", "sample_data"]
     for name in (name for name in names if (ROOT / name).exists()):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, source / name, **({"ignore": unwanted} if (ROOT / name).is_dir() else {}))
@@ -120,7 +120,7 @@ def test_the_wheel_holds_the_whole_product(tmp_path):
     (wheel,) = tmp_path.glob("negspace-*.whl")
     held = set(zipfile.ZipFile(wheel).namelist())
     files = [path for name in ("core", "pages", "sample_data") for path in (source / name).rglob("*")]
-    wanted = {str(path.relative_to(source)) for path in files if path.is_file()} | {"app.py"}
+    wanted = {str(path.relative_to(source)) for path in files if path.is_file()} | {"app.py", ".streamlit/config.toml"}
     assert wanted - held == set()
     own = {name for name in held if ".dist-info/" not in name}
     assert own - wanted == set(), "the wheel holds files that are not the product's"
