@@ -1,23 +1,26 @@
-"""The why-card: everything known about one candidate of one query, and the table of a query's candidates."""
+"""The why-card: everything known about one candidate of one query."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from core.audit.suspects import doubts, hardness
+from core.audit.trial_table import TrialTable, read_trial_table, rules_of_lanes
 from core.corpus.corpus import Corpus
+from core.errors import TrialError
 from core.sampling.context import MiningContext, Vectors
 from core.train.results import TableInfo, TrialResults
+
+TWIN_SHARE = 0.8
 
 
 @dataclass(frozen=True)
 class SourceView:
     """How one source sees the pair: 1-based rank over the whole corpus (None = not returned at all), score, and the same for
-    the query's lowest positive."""
+    the query's lowest positive (NaN and None where it has none)."""
 
     name: str
     rank: int | None
@@ -32,8 +35,31 @@ class SourceView:
 
 
 @dataclass(frozen=True)
+class Moment:
+    """The pair in one mining. ``rank``: in the source's own list; ``score``, ``positive_score``: by the model of that moment;
+    ``rule``: "kept" or what refused it; ``verdicts``: every rule of the lane -> whether it lets the candidate pass;
+    ``weight``: mean |d loss / d score| over the uses, NaN = unused."""
+
+    step: int
+    lane: int
+    source: str
+    rank: int
+    source_score: float
+    score: float
+    positive_score: float
+    rule: str
+    verdicts: dict[str, bool]
+    times_used: int
+    weight: float
+
+    @property
+    def margin(self) -> float:
+        return self.positive_score - self.score
+
+
+@dataclass(frozen=True)
 class WhyCard:
-    """See the module; rows are the corpus's."""
+    """See the module; rows are the corpus's. Hardness and reasons are the main model's, as it is now."""
 
     query_row: int
     doc_row: int
@@ -45,7 +71,7 @@ class WhyCard:
     is_known_positive: bool
     truth_grade: int | None
     terms: tuple[tuple[str, float, float], ...]
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: tuple[Moment, ...] = field(default_factory=tuple)
 
     @property
     def is_suspect(self) -> bool:
@@ -53,31 +79,50 @@ class WhyCard:
 
     @property
     def times_used(self) -> int:
-        return sum(row["times_used"] for row in self.history)
+        return sum(moment.times_used for moment in self.history)
+
+    @property
+    def weight(self) -> float:
+        """Mean |d loss / d score| over all uses; NaN = never used."""
+        used = [(m.times_used, m.weight) for m in self.history if m.times_used]
+        return sum(n * w for n, w in used) / sum(n for n, _ in used) if used else float("nan")
 
     @property
     def fate(self) -> str:
-        """One sentence: what became of the candidate, last refresh first."""
+        """One sentence: what became of the candidate."""
         if self.is_known_positive:
             return "A known positive of this query: never a negative."
         if not self.history:
             return "No source of this trial looked at it for this query."
-        last = self.history[-1]
+        last, n = self.history[-1], len(self.history)
+        seen = f"Looked at in {n} mining{'s' if n > 1 else ''}"
+        decided = "kept" if last.rule == "kept" else f"refused by {last.rule}"
         if self.times_used:
-            return f"Trained against {self.times_used} times; last decision: {last['rule']}."
-        return f"Never trained against; last decision: {last['rule']}."
+            times = "once" if self.times_used == 1 else f"{self.times_used} times"
+            return f"{seen}, trained against {times}; the last decision: {decided}."
+        if last.rule == "kept":
+            return f"{seen}, kept by every rule, but never drawn for training."
+        return f"{seen}, never trained against; the last decision: {decided}."
 
 
 class Cards:
-    """Makes why-cards and tables for one trial on its corpus; keeps the vectors and the lexical index between calls.
+    """Makes why-cards for one trial on its corpus; keeps vectors and tables between calls.
 
-    ``results``: None for a corpus without a trial (the preview): then there is no history.
+    ``results``: None for a corpus without a trial (the preview): then there is no history. ``models``: name -> vectors, the
+    last of which decides hardness and doubts. ``whole``: the trial's candidates when they are already in memory.
     """
 
-    def __init__(self, corpus: Corpus, results: TrialResults | None, models: dict[str, Vectors], context: MiningContext):
-        self.corpus, self.results, self.models, self.context = corpus, results, models, context
+    def __init__(
+        self,
+        corpus: Corpus,
+        results: TrialResults | None,
+        models: dict[str, Vectors],
+        context: MiningContext,
+        whole: TrialTable | None = None,
+    ):
+        self.corpus, self.results, self.models, self.context, self.whole = corpus, results, models, context, whole
 
-    @cached_property
+    @property
     def main(self) -> Vectors:
         """The model whose scores decide hardness and doubts: the last of ``models``."""
         return list(self.models.values())[-1]
@@ -90,45 +135,48 @@ class Cards:
 
     def ranks(self, query_row: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """name -> (rank int64 (C,), score float32 (C,)) of every document for the query, by each source; rank 0 = not returned."""
-        views = {}
         bm25 = self.context.bm25.scores(self.corpus.query_texts([query_row])[0])
-        views["BM25"] = _ranked(bm25, bm25 != 0)
+        views = {"BM25": _ranked(bm25, bm25 != 0)}
         everything = np.arange(self.corpus.n_documents)
         for name, vectors in self.models.items():
             scores = vectors.score_pairs(np.full(len(everything), query_row), everything)
             views[name] = _ranked(scores, np.ones(len(scores), bool))
         return views
 
+    def candidates(self, query_row: int, tables: list[TableInfo] | None = None) -> TrialTable | None:
+        """The query's candidates in the trial's tables; None where nothing was mined."""
+        if self.results is None:
+            return None
+        if self.whole is not None:
+            return self.whole.of_query(query_row).of_tables(None if tables is None else [t.number for t in tables])
+        try:
+            return read_trial_table(self.results, self.corpus, self.twins, tables, query_row=query_row)
+        except TrialError:
+            return None
+
+    @property
+    def twins(self):
+        """Near copies of each query's positives."""
+        return self.context.twins(TWIN_SHARE)
+
     def card(self, query_row: int, doc_row: int) -> WhyCard:
         """The why-card of one pair."""
-        positives = self.positives(query_row)
-        views = self.ranks(query_row)
-        lowest = positives[-1] if len(positives) else -1
-        sources = []
-        for name, (ranks, scores) in views.items():
-            p = _lowest(scores, positives)
-            sources.append(
-                SourceView(
-                    name,
-                    int(ranks[doc_row]) or None,
-                    float(scores[doc_row]),
-                    (int(ranks[p]) or None) if p >= 0 else None,
-                    float(scores[p]) if p >= 0 else float("nan"),
-                )
-            )
+        positives, views = self.positives(query_row), self.ranks(query_row)
+        sources = tuple(_view(name, ranks, scores, doc_row, positives) for name, (ranks, scores) in views.items())
         own = sources[-1]
-        is_twin = bool(self.context.twins(0.8).contains(query_row, doc_row))
-        reasons = {k: bool(v) for k, v in doubts(np.array(own.score), np.array(own.positive_score), np.array(is_twin)).items()}
+        is_known = bool(self.corpus.positives.contains(query_row, doc_row))
+        is_twin = bool(self.twins.contains(query_row, doc_row))
+        found = doubts(np.array(own.score), np.array(own.positive_score), np.array(is_twin))
         truth = self.corpus.truth
         return WhyCard(
             query_row=query_row,
             doc_row=doc_row,
             positive_rows=tuple(int(r) for r in positives),
-            nearest_positive=self._nearest(doc_row, positives) if len(positives) else int(lowest),
-            sources=tuple(sources),
+            nearest_positive=self._nearest(doc_row, positives) if len(positives) else -1,
+            sources=sources,
             hardness=str(hardness(np.array(own.score), np.array(own.positive_score))),
-            reasons=reasons,
-            is_known_positive=bool(self.corpus.positives.contains(query_row, doc_row)),
+            reasons={title: bool(value) and not is_known for title, value in found.items()},
+            is_known_positive=is_known,
             truth_grade=None if truth is None else int(truth.grade_of(query_row, doc_row)),
             terms=self._terms(query_row, doc_row, int(positives[0]) if len(positives) else None),
             history=self._history(query_row, doc_row),
@@ -137,8 +185,9 @@ class Cards:
     def _nearest(self, doc_row: int, positives: np.ndarray) -> int:
         from core.search.exact import score_pairs
 
+        documents = self.main.documents
         scores = score_pairs(
-            self.main.documents, self.main.documents, np.full(len(positives), doc_row), positives, similarity=self.main.similarity
+            documents, documents, np.full(len(positives), doc_row), positives, similarity=self.main.similarity
         )
         return int(positives[scores.argmax()])
 
@@ -150,47 +199,51 @@ class Cards:
         names = sorted(set(mine) | set(theirs), key=lambda t: (-mine.get(t, 0.0), -theirs.get(t, 0.0), t))
         return tuple((t, float(mine.get(t, 0.0)), float(theirs.get(t, 0.0))) for t in names)
 
-    def _history(self, query_row: int, doc_row: int) -> list[dict[str, Any]]:
-        if self.results is None:
-            return []
-        tables = self.results.tables()
-        if not tables:
-            return []
-        found = self.results.candidates(tables, query_row)
-        return [row for row in found.to_pylist() if row["doc_row"] == doc_row]
+    def _history(self, query_row: int, doc_row: int) -> tuple[Moment, ...]:
+        found = self.candidates(query_row)
+        if found is None:
+            return ()
+        return tuple(self._moment(found, int(row)) for row in np.flatnonzero(found.doc_row == doc_row))
 
-    def table(self, tables: list[TableInfo], query_row: int) -> dict[str, np.ndarray | list]:
-        """One query's candidates, a row each, as columns ready for a data frame; in lane then rank order.
+    @cached_property
+    def _lane_rules(self) -> list[tuple[str, ...]]:
+        return rules_of_lanes(self.results) if self.results is not None else []
 
-        Adds to the stored columns: doc_id, title, text, a rank column for each source, hardness, one column for each reason, truth.
-        """
-        assert self.results is not None
-        found = self.results.candidates(tables, query_row)
-        doc_rows = found["doc_row"].to_numpy().astype(np.int64)
-        columns: dict[str, Any] = {name: found[name].to_numpy(zero_copy_only=False) for name in found.column_names}
-        documents = self.corpus.documents.take(doc_rows)
-        columns |= {name: documents[name].to_pylist() for name in ("doc_id", "title", "text")}
-        views = self.ranks(query_row)
-        for name, (ranks, _) in views.items():
-            columns[f"rank, {name}"] = ranks[doc_rows]
-        scores = list(views.values())[-1][1]
-        lowest = _lowest(scores, self.corpus.positives.positives(query_row))
-        positive = scores[lowest] if lowest >= 0 else np.float32("nan")
-        columns["margin now"] = positive - scores[doc_rows]
-        columns["hardness"] = hardness(scores[doc_rows], positive)
-        is_twin = self.context.twins(0.8).contains(query_row, doc_rows)
-        columns |= doubts(scores[doc_rows], np.broadcast_to(positive, doc_rows.shape), is_twin)
-        if self.corpus.truth is not None:
-            columns["truth"] = self.corpus.truth.grade_of(np.full(len(doc_rows), query_row), doc_rows)
-        return columns
+    def _moment(self, found: TrialTable, row: int) -> Moment:
+        info = found.tables[found.place[row]]
+        rules = self._lane_rules[info.lane] if info.lane < len(self._lane_rules) else ()
+        n = int(found.times_used[row])
+        return Moment(
+            step=info.step,
+            lane=info.lane,
+            source=info.source,
+            rank=int(found.rank[row]),
+            source_score=float(found.source_score[row]),
+            score=float(found.score[row]),
+            positive_score=float(found.positive_score[row]),
+            rule=found.rules[found.rule[row]],
+            verdicts={rule: not int(found.verdicts[row]) >> bit & 1 for bit, rule in enumerate(rules)},
+            times_used=n,
+            weight=float(found.weight[row]) if n else float("nan"),
+        )
+
+
+def lowest_positive(scores: np.ndarray, positives: np.ndarray) -> int:
+    """The row of ``positives`` with the lowest of ``scores`` (C,); -1 where there is none. Ties: the first."""
+    return int(positives[scores[positives].argmin()]) if len(positives) else -1
+
+
+def _view(name: str, ranks: np.ndarray, scores: np.ndarray, doc_row: int, positives: np.ndarray) -> SourceView:
+    lowest = lowest_positive(scores, positives)
+    if lowest < 0:
+        return SourceView(name, int(ranks[doc_row]) or None, float(scores[doc_row]), None, float("nan"))
+    return SourceView(
+        name, int(ranks[doc_row]) or None, float(scores[doc_row]), int(ranks[lowest]) or None, float(scores[lowest])
+    )
 
 
 def _ranked(scores: np.ndarray, is_returned: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    order = np.lexsort((np.arange(len(scores)), -scores))
+    order = np.argsort(-scores, kind="stable")  # ties: smaller document row first
     ranks = np.empty(len(scores), np.int64)
     ranks[order] = np.arange(1, len(scores) + 1)
     return np.where(is_returned, ranks, 0), scores
-
-
-def _lowest(scores: np.ndarray, positives: np.ndarray) -> int:
-    return int(positives[scores[positives].argmin()]) if len(positives) else -1
