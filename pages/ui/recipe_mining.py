@@ -61,6 +61,11 @@ def _shared(fingerprint: str, _corpus: Corpus) -> MiningContext:
     return MiningContext(_corpus, refuse)
 
 
+def shared_context(corpus: Corpus) -> MiningContext:
+    """The corpus's lexical index, protected pairs and near copies, once for all visitors; it has no vectors of its own."""
+    return _shared(corpus.fingerprint, corpus)
+
+
 class PreviewContext(MiningContext):
     """A context with its own vectors whose lexical index, protected pairs and twins are the corpus's shared ones."""
 
