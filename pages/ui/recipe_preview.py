@@ -179,8 +179,11 @@ def _funnels(found: list[tuple[str, Any, Any]]) -> None:
     for cell, (name, preview, _) in zip(cells, found, strict=True):
         with cell:
             for i, lane in enumerate(preview.lanes):
-                title = f"{name[0]}, lane {i + 1}: {lane.lane.source.title}"
-                draw(charts.funnel(funnel_steps(lane), title=title), key=f"funnel.{name[0]}.{i}")
+                number = f", lane {i + 1}" if len(preview.lanes) > 1 else ""
+                figure = charts.funnel(funnel_steps(lane), title=f"{name[0]}{number}: {lane.lane.source.title}")
+                # Room for the counts where the column is narrow.
+                figure.update_xaxes(range=[0, 1.7 * max(1, funnel_steps(lane)[0][1])])
+                draw(figure, key=f"funnel.{name[0]}.{i}")
             if not preview.lanes:
                 st.caption(f"{name[0]} looks at no candidates.")
 

@@ -115,7 +115,8 @@ def _actions(session: Session, row: TrialRow) -> None:
         ):
             session.store.delete(row.id)
             session.state[_DELETED] = [*session.state.get(_DELETED, []), row.id]
-            session.link.set(trials=[i for i in session.link.trials if i != row.id], trial=None)
+            rest = [i for i in session.link.trials if i != row.id]
+            session.link.set(trials=rest or None, trial=None)
             st.rerun()
 
 
@@ -130,7 +131,8 @@ def undo_deleted(session: Session) -> None:
         if st.button("Undo", icon=":material/undo:", key="undo"):
             session.store.undelete(row.id)
             session.state[_DELETED] = ids[:-1]
-            session.link.set(trials=[*session.link.trials, row.id])
+            if session.link.trials:  # else the page shows the newest by itself, this one among them
+                session.link.set(trials=[*session.link.trials, row.id])
             st.rerun()
         if st.button("Fine", key="undo.dismiss", type="tertiary"):
             session.state[_DELETED] = []

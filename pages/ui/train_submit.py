@@ -13,16 +13,25 @@ from pages.ui.text import plain, shorten
 
 if TYPE_CHECKING:
     from core.corpus.corpus import Corpus
+    from core.lab.tables import TrialRow
     from core.sampling.recipe import Recipe
     from pages.ui.frame import Session
 
 LONGEST_NAME = 100
+WAITING = ("queued", "running", "stopping")
+SHOWN_FIRST = 6
 
 
 def recipe_title(recipe: Recipe) -> str:
     """The preset's title, or what a recipe of one's own is made of."""
     title = name_of(recipe)
     return shorten(recipe.summary(), LONGEST_NAME - 20) if title == "custom" else title
+
+
+def first_shown(rows: Iterable[TrialRow]) -> list[str]:
+    """The trials to show without a choice, in the order of their making: what is going on now, then the newest."""
+    order = sorted(rows, key=lambda row: row.state not in WAITING)
+    return sorted(row.id for row in order[:SHOWN_FIRST])
 
 
 def queue_trials(
@@ -60,7 +69,8 @@ def queue_trials(
     rows = [session.store.submit(c.to_dict(), c.name, owner=session.owner, recipe_title=c.recipe_name) for c in configs]
     session.scheduler.wake()
     ids = [row.id for row in rows]
-    session.link.set(trials=[*session.link.trials, *ids][-MAX_TRIALS:])
+    before = session.link.trials or first_shown(session.store.list(fingerprint=corpus.fingerprint))
+    session.link.set(trials=list(dict.fromkeys([*before, *ids]))[-MAX_TRIALS:])
     return ids
 
 

@@ -12,6 +12,7 @@ from pages.ui.text import shorten
 from pages.ui.train_charts import INSIDE_LABELS, inside_chart, measure_chart, measures
 from pages.ui.train_rows import details, trial_row, undo_deleted
 from pages.ui.train_seen import seen
+from pages.ui.train_submit import WAITING, first_shown
 from pages.ui.travel import page_button
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from core.lab.tables import TrialRow
     from pages.ui.frame import Session
 
-WAITING = ("queued", "running", "stopping")
-SHOWN_FIRST = 6
 EVERY_SECONDS = 1.0
 
 
@@ -42,7 +41,7 @@ def watch(session: Session, corpus: Corpus) -> None:
         )
         return
     _keep_known(session, known)
-    default = _first_shown(known)
+    default = first_shown(known.values())
     choice = st.container()
     measure_cell, x_cell, inside_cell, _ = st.columns([1.5, 1.5, 2, 2], gap="small", vertical_alignment="bottom")
     with choice:
@@ -79,6 +78,7 @@ def watch(session: Session, corpus: Corpus) -> None:
             "Inside the training",
             options=[name for name in INSIDE_LABELS if has_truth or name != "false"],
             format_func=INSIDE_LABELS.get,
+            help="What the training itself reports. The last batch of an epoch is smaller, so its loss is lower.",
         )
 
     def is_anything_going() -> bool:
@@ -126,16 +126,10 @@ def _keep_known(session: Session, known: dict[str, TrialRow]) -> None:
     kept = [i for i in link.trials if i in known]
     if link.trial in known and link.trial not in kept and kept:
         kept = [*kept, link.trial][-MAX_TRIALS:]
-    elif link.trial in known and not kept and link.trial not in _first_shown(known):
+    elif link.trial in known and not kept and link.trial not in first_shown(known.values()):
         kept = [link.trial]
     if kept != link.trials:
         link.set(trials=kept or None)
-
-
-def _first_shown(known: dict[str, TrialRow]) -> list[str]:
-    """Without a choice: what is going on now, else the newest."""
-    going = [i for i, row in known.items() if row.state in WAITING]
-    return sorted([*going, *(i for i in known if i not in going)][:SHOWN_FIRST])
 
 
 def _label(row: TrialRow) -> str:
