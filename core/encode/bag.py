@@ -30,11 +30,16 @@ class _MeanBag(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         ids, offsets = ctx.saved_tensors
-        sorted_ids, order = torch.sort(ids, stable=True)
-        n_used = int(torch.count_nonzero(sorted_ids.diff())) + min(len(ids), 1)
-        arrays = (t.numpy() for t in (order, sorted_ids, offsets, grad.contiguous()))
-        used, rows = map(torch.from_numpy, bag_gradient(*arrays, n_used))
+        order = _stable_order(ids.numpy(), ctx.shape[0])
+        sorted_ids = ids.numpy()[order]
+        n_used = int(np.count_nonzero(np.diff(sorted_ids))) + min(len(sorted_ids), 1)
+        used, rows = map(torch.from_numpy, bag_gradient(order, sorted_ids, offsets.numpy(), grad.contiguous().numpy(), n_used))
         return torch.sparse_coo_tensor(used[None], rows, ctx.shape, check_invariants=False), None, None
+
+
+def _stable_order(ids: np.ndarray, n_ids: int) -> np.ndarray:
+    """The positions that sort the ids, equal ones in their order; 16-bit ids take numpy's radix sort, four times as fast."""
+    return np.argsort(ids.astype(np.uint16) if n_ids <= 2**16 else ids, kind="stable")
 
 
 def mean_bag(vectors: torch.Tensor, ids: np.ndarray, offsets: np.ndarray) -> torch.Tensor:
@@ -69,11 +74,15 @@ class RowAdam(torch.optim.Optimizer):
     def _update(self, vectors: torch.Tensor, grad: torch.Tensor, group: dict[str, Any]) -> None:
         state = self.state[vectors]
         if not state:
-            state.update(step=0, exp_avg=torch.zeros_like(vectors), exp_avg_sq=torch.zeros_like(vectors))
+            # numpy's zeros are not touched until used, and most rows of the table never are.
+            mean, square = (torch.from_numpy(np.zeros(vectors.shape, np.float32)) for _ in range(2))
+            state.update(step=0, exp_avg=mean, exp_avg_sq=square)
         state["step"] += 1
         ids, values = grad._indices()[0], grad._values()
         beta1, beta2 = group["betas"]
         # As SparseAdam: eps joins the root before the bias correction.
         rate = group["lr"] * (1 - beta2 ** state["step"]) ** 0.5 / (1 - beta1 ** state["step"])
-        tensors = (vectors, state["exp_avg"], state["exp_avg_sq"], torch.argsort(ids, stable=True), ids, values)
-        adam_rows(*(t.numpy() for t in tensors), *map(np.float32, (1 - beta1, 1 - beta2, group["eps"], rate)))
+        order = _stable_order(ids.numpy(), len(vectors))
+        arrays = (t.numpy() for t in (vectors, state["exp_avg"], state["exp_avg_sq"]))
+        scalars = map(np.float32, (1 - beta1, 1 - beta2, group["eps"], rate))
+        adam_rows(*arrays, order, ids.numpy(), values.numpy(), *scalars)

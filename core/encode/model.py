@@ -56,6 +56,13 @@ class EncoderModel:
         """Raw pooled vectors, float32 (N, dim), with a sparse gradient to the side's table."""
         return mean_bag(self._table(side), tokens.ids, tokens.offsets)
 
+    def forward_pair(self, queries: Tokens, documents: Tokens) -> tuple[torch.Tensor, torch.Tensor]:
+        """``forward`` of both sides; a shared table is read, and its gradient summed, once instead of twice."""
+        if "shared" not in self._tables:
+            return self.forward(queries, "query"), self.forward(documents, "document")
+        both = self.forward(queries.followed_by(documents), "query")
+        return both[: len(queries)], both[len(queries) :]
+
     @torch.no_grad()
     def encode(self, tokens: Tokens, side: Side) -> np.ndarray:
         """The same vectors without a gradient, float32 (N, dim)."""

@@ -55,6 +55,10 @@ class Tokens:
         source = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
         return Tokens(self.ids[source], offsets)
 
+    def followed_by(self, other: Tokens) -> Tokens:
+        """The texts of both, those of ``other`` behind."""
+        return Tokens(np.concatenate([self.ids, other.ids]), np.concatenate([self.offsets, other.offsets[1:] + self.offsets[-1]]))
+
     def part(self, first: int, last: int) -> Tokens:
         """Texts ``first`` to ``last`` (exclusive); the ids are a view."""
         offsets = self.offsets[first : last + 1]

@@ -63,8 +63,7 @@ class Stepper:
         """Train on one batch; deterministic for given weights, batch and number of threads."""
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
-        queries = self._encode(self.query_tokens, batch.query_rows, "query")
-        at = self._documents(batch)
+        queries, at = self._encode_batch(batch)
         positive = self._compare_rows(queries, at.positives)
         shared, own = self._negatives(queries, at, batch)
         negative, is_allowed, log_weight = self._join(shared, own, at)
@@ -80,28 +79,30 @@ class Stepper:
         self.n_done += 1
         return self._report(loss, positive, negative, is_allowed, batch)
 
-    def _encode(self, tokens: Tokens, rows: np.ndarray, side: str, model: EncoderModel | None = None) -> torch.Tensor:
-        vectors = (model or self.model).forward(tokens.take(rows), side)
+    def _compared(self, vectors: torch.Tensor) -> torch.Tensor:
         return normalize(vectors, dim=-1) if self.recipe.signal.similarity == "cosine" else vectors
 
-    def _documents(self, batch: Batch) -> BatchStep:
+    def _encode_batch(self, batch: Batch) -> tuple[torch.Tensor, BatchStep]:
         n, m = batch.mined_rows.shape
         is_real = batch.mined_rows >= 0
         wanted = batch.mined_rows[is_real]
         positive_rows = torch.from_numpy(batch.positive_rows)
+        own_rows = wanted if self.key_model is not None else np.concatenate([batch.positive_rows, wanted])
+        pair = self.model.forward_pair(self.query_tokens.take(batch.query_rows), self.doc_tokens.take(own_rows))
+        queries, documents = map(self._compared, pair)
         if self.key_model is not None:
             with torch.no_grad():
-                positives = self._encode(self.doc_tokens, batch.positive_rows, "document", self.key_model)
-            mined_vectors = self._encode(self.doc_tokens, wanted, "document") if m else None
+                positives = self._compared(self.key_model.forward(self.doc_tokens.take(batch.positive_rows), "document"))
+            mined_vectors = documents
         else:
-            vectors = self._encode(self.doc_tokens, np.concatenate([batch.positive_rows, wanted]), "document")
-            positives, mined_vectors = vectors[:n], vectors[n:]
+            positives, mined_vectors = documents[:n], documents[n:]
         if not m:
-            return BatchStep(positives, positive_rows, None, None)
+            return queries, BatchStep(positives, positive_rows, None, None)
         if not is_real.all():
             place = torch.from_numpy(np.flatnonzero(is_real.ravel()))
             mined_vectors = torch.zeros(n * m, self.model.dim).index_copy(0, place, mined_vectors)
-        return BatchStep(positives, positive_rows, mined_vectors.reshape(n, m, -1), torch.from_numpy(batch.mined_rows))
+        mined = mined_vectors.reshape(n, m, -1)
+        return queries, BatchStep(positives, positive_rows, mined, torch.from_numpy(batch.mined_rows))
 
     def _compare(self, queries: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
         if self.recipe.signal.similarity == "l2":
