@@ -6,11 +6,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from core.corpus.imported import ImportedNegatives
 from core.corpus.judgements import Judgements
 
 DOCUMENT_FIELDS = ("doc_id", "title", "text")
@@ -25,8 +27,11 @@ class Corpus:
     ``documents``: table of strings ``doc_id``, ``title``, ``text`` and any further fields, without nulls.
     ``queries``: table of strings ``query_id``, ``text``. ``splits``: judgements by name ('train', 'test',
     perhaps 'dev'), each over all queries. ``truth``: fuller judgements for auditing, never for training.
+    ``imported``: negatives that came with the corpus (a mined set), or None: to be looked at, never masked or trained on.
     ``fingerprint``: 16 hex digits of the content (documents, queries, judgements; order counts, since rows
     do; name and notes do not). ``notes``: what was mended or decided at load, one sentence each.
+    ``facts``: the same where a count is needed, JSON-ready: ``dangling`` (dropped judgements that point nowhere,
+    by file) and ``in_two_splits`` (ids of test queries that stood in another split, too); empty when not read from files.
     Raises ValueError when a column is missing or judgements are of another number of queries.
     """
 
@@ -39,13 +44,17 @@ class Corpus:
         truth: Judgements | None = None,
         notes: Sequence[str] = (),
         fingerprint: str | None = None,
+        facts: Mapping[str, Any] | None = None,
+        imported: ImportedNegatives | None = None,
     ):
         self.name = name
         self.documents = _strings(documents, DOCUMENT_FIELDS)
         self.queries = _strings(queries, QUERY_FIELDS)
         self.splits = dict(splits)
         self.truth = truth
+        self.imported = imported
         self.notes = tuple(notes)
+        self.facts = dict(facts or {})
         tables = [*self.splits.values(), *([truth] if truth is not None else [])]
         for judgements in tables:
             if judgements.n_queries != self.n_queries:
@@ -130,6 +139,10 @@ class Corpus:
                 content.update(f"{label} {judgements.n_pairs}\n".encode())
                 for array in (judgements.indptr, judgements.doc_rows, judgements.grades):
                     content.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+        if self.imported is not None:
+            content.update(f"imported {len(self.imported)} {self.imported.source}\n".encode())
+            for array in self.imported.arrays():
+                content.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
         return content.hexdigest()[:16]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from core.errors import SHOWN_FAULTS, CorpusError
 
@@ -17,6 +18,10 @@ class Faults:
         self._mended: dict[tuple[str, str], list[str]] = {}
         self._counts: dict[tuple[str, str], int] = {}
         self._remarks: list[str] = []
+        #: Judgements that were dropped because they point nowhere, by file.
+        self.dangling: dict[str, int] = {}
+        #: Ids of queries that stood in the test split and in another one.
+        self.in_two_splits: set[str] = set()
 
     @property
     def is_fatal(self) -> bool:
@@ -42,6 +47,10 @@ class Faults:
     def remark(self, sentence: str) -> None:
         """Something that the reader decided and the user should know; no fault."""
         self._remarks.append(sentence)
+
+    def facts(self) -> dict[str, Any]:
+        """What reading threw away and a corpus no longer shows: ``Corpus.facts``, JSON-ready."""
+        return {"dangling": dict(self.dangling), "in_two_splits": sorted(self.in_two_splits)}
 
     def _sentences(self, shown: int) -> list[str]:
         lines = []

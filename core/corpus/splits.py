@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -33,20 +33,27 @@ def choose_test_rows(query_rows: np.ndarray, query_ids: list[str]) -> np.ndarray
     return np.sort(np.asarray(query_rows, dtype=np.int64)[chosen])
 
 
-def complete_splits(tables: Mapping[str, Judgements], query_ids, faults: Faults) -> dict[str, Judgements]:
+def beir_file(split: str) -> str:
+    """The file of a split in BEIR's layout."""
+    return f"qrels/{split}.tsv"
+
+
+def complete_splits(
+    tables: Mapping[str, Judgements], query_ids, faults: Faults, called: Callable[[str], str] = beir_file
+) -> dict[str, Judgements]:
     """The splits of a corpus, with a train and a test split whatever was there; says what it decided.
 
-    ``query_ids``: function from query rows to ids. A table without a positive is no reason to fail; at
-    least one positive must be somewhere.
+    ``query_ids``: function from query rows to ids. ``called``: how a message names the split of this name.
+    A table without a positive is no reason to fail; at least one positive must be somewhere.
     """
     splits = dict(tables)
     with_positives = {name: len(table.query_rows_with_positives()) for name, table in splits.items()}
     if not with_positives.get("test") or not with_positives.get("train"):
-        splits = _make_test(splits, with_positives, query_ids, faults)
-    return _keep_apart(splits, query_ids, faults)
+        splits = _make_test(splits, with_positives, query_ids, faults, called)
+    return _keep_apart(splits, query_ids, faults, called)
 
 
-def _make_test(splits, with_positives, query_ids, faults: Faults) -> dict[str, Judgements]:
+def _make_test(splits, with_positives, query_ids, faults: Faults, called) -> dict[str, Judgements]:
     # Divide train, else test, else whatever the files are called.
     usable = [name for name in splits if with_positives[name]]
     divided = next(([name] for name in ("train", "test") if name in usable), None)
@@ -63,7 +70,7 @@ def _make_test(splits, with_positives, query_ids, faults: Faults) -> dict[str, J
     outside = outside if len(outside) else candidates
     test_rows = choose_test_rows(outside, query_ids(outside))
     missing = "train" if divided == ["test"] else "test"
-    names = " and ".join(f"qrels/{name}.tsv" for name in divided)
+    names = " and ".join(called(name) for name in divided)
     faults.remark(
         f"{names}: there is no {missing} split, so {len(test_rows):,} of {len(candidates):,} queries with a positive "
         "(the smallest SHA-256 of their ids) are the test split and the others the train split."
@@ -73,7 +80,7 @@ def _make_test(splits, with_positives, query_ids, faults: Faults) -> dict[str, J
     return {"train": whole.without_queries(test_rows), "test": whole.only_queries(test_rows), **rest}
 
 
-def _keep_apart(splits: dict[str, Judgements], query_ids, faults: Faults) -> dict[str, Judgements]:
+def _keep_apart(splits: dict[str, Judgements], query_ids, faults: Faults, called) -> dict[str, Judgements]:
     """Never evaluate on trained queries: a query with positives in two splits leaves the less guarded one."""
     for i, guarded in enumerate(GUARDED):
         for other in GUARDED[i + 1 :]:
@@ -84,11 +91,13 @@ def _keep_apart(splits: dict[str, Judgements], query_ids, faults: Faults) -> dic
             )
             if len(both):
                 splits[other] = splits[other].without_queries(both)
+                if guarded == "test":
+                    faults.in_two_splits.update(query_ids(both))
                 faults.mend_many(
-                    f"qrels/{other}.tsv",
+                    called(other),
                     f"queries that are in {guarded}, too",
                     [
-                        f"qrels/{other}.tsv: query {query_id!r} is in {guarded}, too; it stays in {guarded} only."
+                        f"{called(other)}: query {query_id!r} is in {guarded}, too; it stays in {guarded} only."
                         for query_id in query_ids(both[:20])
                     ],
                     len(both),

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from core.corpus.corpus import Corpus
+from core.corpus.imported import ImportedNegatives
 from core.corpus.judgements import Judgements
 from core.errors import CorpusError
 
@@ -81,7 +82,12 @@ def open_saved(folder: Path) -> Corpus:
         ]
         truth = tables.pop() if facts["has_truth"] else None
         splits = dict(zip(facts["splits"], tables, strict=True))
-        return Corpus(facts["name"], documents, queries, splits, truth, facts["notes"], facts["fingerprint"])
+        imported = None
+        if facts.get("imported"):
+            imported = ImportedNegatives.from_table(_map(folder / "imported.arrow"), queries.num_rows, facts["imported"])
+        return Corpus(
+            facts["name"], documents, queries, splits, truth, facts["notes"], facts["fingerprint"], facts.get("facts"), imported
+        )
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise CorpusError(f"{folder}: is not a whole saved corpus ({error}). Load it from its source.") from None
 
@@ -98,13 +104,17 @@ def _write(corpus: Corpus, parent: Path) -> Path:
     which = np.repeat(np.arange(len(tables), dtype=np.int16), [table.n_pairs for table in tables])
     qrels = pa.table(dict(zip(("table", "query_row", "doc_row", "grade"), (which, *columns), strict=True)))
     _write_table(fresh / "qrels.arrow", qrels)
+    if corpus.imported is not None:
+        _write_table(fresh / "imported.arrow", corpus.imported.table())
     facts = {
         "format": FORMAT,
         "name": corpus.name,
         "fingerprint": corpus.fingerprint,
         "notes": list(corpus.notes),
+        "facts": corpus.facts,
         "splits": names,
         "has_truth": corpus.truth is not None,
+        "imported": corpus.imported.source if corpus.imported is not None else "",
     }
     (fresh / FACTS).write_text(json.dumps(facts, ensure_ascii=False, indent=1), encoding="utf-8")
     return fresh
