@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from core.corpus import sample, store
+from core.corpus import planted, python_docs, sample, store
 from core.corpus.archive import zip_members
 from core.corpus.beir import read_beir
 from core.corpus.corpus import Corpus
@@ -19,18 +19,23 @@ from core.corpus.sources import LAYOUT, folder_members, read_stream, upload_memb
 from core.errors import CorpusError
 from core.params import digest
 
-READER = 1  # raise it when the reader's results change: old caches are then left alone
+READER = 2  # raise it when the reader's results change: old caches are then left alone
 SAMPLE = "sample:"
 DEFAULTS = Limits()
 
 
 def load_corpus(spec: str | Path, *, cache: Path | None = None, limits: Limits = DEFAULTS) -> Corpus:
-    """The corpus in a folder (BEIR layout or saved), in a zip, or ``"sample:NAME"``.
+    """The corpus in a folder (BEIR layout or saved), in a zip, ``"sample:NAME"`` or ``"planted:SHARE:SEED:SPEC"``.
 
     ``cache``: folder for Arrow copies, found again by path, sizes and times of the files; what comes out
     of it is memory-mapped. What was mended is in ``Corpus.notes``. Raises CorpusError with all faults
     collected when there are no documents, no query with a positive, or a file is missing or unreadable.
     """
+    if str(spec).startswith(planted.PREFIX):
+        share, seed, inner = planted.read_spec(str(spec))
+        return planted.hide_positives(load_corpus(inner, cache=cache, limits=limits), share, seed)
+    if str(spec) == SAMPLE + python_docs.NAME:
+        return _cached(cache, [python_docs.NAME, *python_docs.stamp()], limits, python_docs.harvest)
     if str(spec).startswith(SAMPLE):
         path = sample.sample_folder(str(spec).removeprefix(SAMPLE))
     else:
@@ -70,9 +75,19 @@ def load_uploads(
     return _cached(cache, stamp, limits, lambda: read_beir(members, name, limits, faults))
 
 
+def absolute_spec(spec: str) -> str:
+    """The same spec, understood from any folder: what a trial keeps so that another process finds the corpus."""
+    if spec.startswith(planted.PREFIX):
+        share, seed, inner = planted.read_spec(spec)
+        return planted.planted_spec(absolute_spec(inner), share, seed)
+    return spec if spec.startswith(SAMPLE) else str(Path(spec).expanduser().resolve())
+
+
 def sample_names() -> dict[str, str]:
-    """Name -> one-sentence description of each sample corpus."""
-    return {name: about["description"] for name, about in sample.sample_abouts().items()}
+    """Name -> one-sentence description of each sample corpus: those that come along, then the one that is harvested."""
+    return {name: about["description"] for name, about in sample.sample_abouts().items()} | {
+        python_docs.NAME: python_docs.DESCRIPTION
+    }
 
 
 def _load_folder(path: Path, cache: Path | None, limits: Limits) -> Corpus:
