@@ -140,8 +140,8 @@ def _candidates(corpus: Corpus, preview: Any, context: Any, query_row: int, lett
             width=118,
             help="Picked for training, kept but not picked, or the rule that refused it. A random picker draws again in training.",
         ),
-        "document": st.column_config.TextColumn(width=236),
-        "rank": st.column_config.NumberColumn(width=46, help="In the source's own list, before any rule."),
+        "document": st.column_config.TextColumn(width=222),
+        "rank": st.column_config.Column(width=46, help="In the source's own list, before any rule."),
         "s-": st.column_config.NumberColumn(format="%.3f", width=56, help="Its score by the scoring model."),
         "margin": st.column_config.NumberColumn(
             format="%+.3f",
@@ -149,7 +149,7 @@ def _candidates(corpus: Corpus, preview: Any, context: Any, query_row: int, lett
             help="s- minus the score of the query's lowest-scored positive, both by the scoring model. Zero or more: a hard negative.",
         ),
         "source score": st.column_config.NumberColumn(format="%.2f", width=66, help="On the source's own scale."),
-        "truth": st.column_config.TextColumn(width=76, help="What the fuller judgements say. Training never sees them."),
+        "truth": st.column_config.TextColumn(width=90, help="What the fuller judgements say. Training never sees them."),
     }
     st.dataframe(rows, hide_index=True, width="stretch", height=388, column_config=config, key=f"candidates.{letter}")
     if not rows["fate"]:

@@ -74,6 +74,9 @@ def candidate_rows(corpus: Corpus, preview: Preview, context: MiningContext, que
     columns = {name: [line[name] for *_, line in lines] for name in names}
     if all(rank is None for rank in columns["rank"]):
         del columns["rank"]
+    elif any(rank is None for rank in columns["rank"]):
+        # Lanes with and without ranks in one table: an empty cell, not the word None.
+        columns["rank"] = ["" if rank is None else str(rank) for rank in columns["rank"]]
     return columns
 
 

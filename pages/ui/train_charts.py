@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 X_TITLES = {"steps": "training step", "seconds": "seconds of work"}
 INSIDE = {
-    "loss": "loss (mean since the last point)",
-    "hard": "share of kept negatives at or above the positive",
-    "false": "share of kept negatives that truth calls relevant",
-    "positive": "s+: mean score of the positives trained on",
-    "negative": "s-: mean score of the negatives trained on",
-    "in loss": "share of negatives trained on at or above the positive",
+    "loss": "loss, mean since the last point",
+    "hard": "share at or above the positive",
+    "false": "share that truth calls relevant",
+    "positive": "mean s+ trained on",
+    "negative": "mean s- trained on",
+    "in loss": "share at or above the positive",
 }
 INSIDE_LABELS = {
     "loss": "Loss",
@@ -58,7 +58,7 @@ def inside_chart(trials: Sequence[Seen], what: str, x: str) -> None:
     figure = charts.curves(series, X_TITLES[x], INSIDE[what], looks=looks, title=INSIDE_LABELS[what])
     figure.update_layout(uirevision=f"{what}.{x}", showlegend=False)
     if what in ("hard", "false", "in loss"):
-        figure.update_layout(yaxis_tickformat=".0%")
+        figure.update_layout(yaxis_tickformat=".0%", yaxis_rangemode="tozero")
     draw(figure, key="inside")
 
 

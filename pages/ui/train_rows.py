@@ -30,14 +30,14 @@ def trial_row(session: Session, trial: Seen, place: int, waiting: list[str]) -> 
     """The trial in one bordered row; buttons act at once and draw the page anew."""
     row = trial.row
     with st.container(border=True, gap="small", key=f"trial.{row.id}"):
-        name, state, doing, actions = st.columns([3.2, 1.3, 4.2, 2.9], gap="small", vertical_alignment="center")
+        name, state, doing, actions = st.columns([2.8, 1.5, 4, 3], gap="small", vertical_alignment="center")
         with name:
             _name(row, place)
         with state:
             state_badge(row.state)
         with doing:
             _doing(trial, waiting)
-        with actions.container(horizontal=True, gap="xsmall", horizontal_alignment="right"):
+        with actions.container(horizontal=True, gap="xsmall", horizontal_alignment="right", vertical_alignment="center"):
             _actions(session, row)
         if row.state == "failed":
             message = (trial.failure or {}).get("message") or row.message or "It failed without a message."
@@ -154,7 +154,7 @@ def details(trial: Seen) -> None:
         names = list(dict.fromkeys(name for row in rows for name in row))
         if all(row["false negatives"] is None for row in rows):
             names.remove("false negatives")
-        share = {"format": "percent", "width": "small"}
+        share = {"format": "percent"}
         st.dataframe(
             {name: [row.get(name) for row in rows] for name in names},
             hide_index=True,

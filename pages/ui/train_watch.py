@@ -78,7 +78,8 @@ def watch(session: Session, corpus: Corpus) -> None:
             "Inside the training",
             options=[name for name in INSIDE_LABELS if has_truth or name != "false"],
             format_func=INSIDE_LABELS.get,
-            help="What the training itself reports. The last batch of an epoch is smaller, so its loss is lower.",
+            help="What the training itself reports. At each mining: of the candidates that no rule refused. In the loss: "
+            "of the negatives trained on since the last measurement. The last batch of an epoch is smaller, so its loss is lower.",
         )
 
     def is_anything_going() -> bool:
