@@ -186,9 +186,7 @@ class Cards:
         from core.search.exact import score_pairs
 
         documents = self.main.documents
-        scores = score_pairs(
-            documents, documents, np.full(len(positives), doc_row), positives, similarity=self.main.similarity
-        )
+        scores = score_pairs(documents, documents, np.full(len(positives), doc_row), positives, similarity=self.main.similarity)
         return int(positives[scores.argmax()])
 
     def _terms(self, query_row: int, doc_row: int, positive_row: int | None) -> tuple[tuple[str, float, float], ...]:
@@ -237,9 +235,7 @@ def _view(name: str, ranks: np.ndarray, scores: np.ndarray, doc_row: int, positi
     lowest = lowest_positive(scores, positives)
     if lowest < 0:
         return SourceView(name, int(ranks[doc_row]) or None, float(scores[doc_row]), None, float("nan"))
-    return SourceView(
-        name, int(ranks[doc_row]) or None, float(scores[doc_row]), int(ranks[lowest]) or None, float(scores[lowest])
-    )
+    return SourceView(name, int(ranks[doc_row]) or None, float(scores[doc_row]), int(ranks[lowest]) or None, float(scores[lowest]))
 
 
 def _ranked(scores: np.ndarray, is_returned: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

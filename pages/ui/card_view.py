@@ -1,7 +1,7 @@
 """The why-card as any page opens it: ``draw_card`` in the page, ``card_dialog`` over it.
 
-    card_dialog(cards, query_row, doc_row)                  # from a button or a selection
-    draw_card(cards, cards.card(query_row, doc_row), key="map")
+card_dialog(cards, query_row, doc_row)                  # from a button or a selection
+draw_card(cards, cards.card(query_row, doc_row), key="map")
 """
 
 from __future__ import annotations

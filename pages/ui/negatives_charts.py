@@ -32,7 +32,7 @@ def shares_figure(steps: np.ndarray, shares: Mapping[str, np.ndarray], n: np.nda
     """Hardness as stacked bars at each mining, suspects and confirmed false negatives as lines over them."""
     what = "trained against" if of == "used" else "kept"
     title = titled("How hard, how doubtful", int(n.sum()), what)
-    figure = base_figure(title, "mined at training step", f"share of negatives {what}", height=330)
+    figure = base_figure(title, "mined at training step", "share", height=330)
     names = [f"{step:,}" for step in steps]
     for name in HARDNESS:
         figure.add_trace(

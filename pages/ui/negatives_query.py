@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SHOWN_POSITIVES = 3
 READ_TEXTS = 10
 TABLE_ROWS = 12
-FATES = {USED: "✕ trained against", NOT_DRAWN: "kept, not drawn", KNOWN: "● known positive"}
+FATES = {USED: "✕ used", NOT_DRAWN: "kept, not drawn", KNOWN: "● known positive"}
 # Titles that fit a narrow column; the whole reason is the column's help.
 SHORT_REASONS = {"above the positive": "≥ s+", "within 5 % of the positive": "near s+", "copy of a positive": "copy"}
 _NONCE = "negatives_table"
@@ -134,6 +134,7 @@ def _table(link: Link, corpus: Corpus, columns: dict[str, Any]) -> list[str]:
         on_select=pick,
         selection_mode="single-row",
         key=key,
+        placeholder="",
         column_config=_config(shown),
     )
     st.caption("Click the box left of a row for its why-card. Scores are those of the model that mined; s+ is the query's lowest positive.")
@@ -143,21 +144,21 @@ def _table(link: Link, corpus: Corpus, columns: dict[str, Any]) -> list[str]:
 def _config(shown: dict[str, Any]) -> dict[str, Any]:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     config: dict[str, Any] = {
-        "fate": text(width=130, help="What became of it: in the loss, kept but never drawn, or the first rule that refused it."),
-        "document": text(width=330),
-        "rank": number(width=45, help="In the source's own list at its mining, before any rule."),
+        "fate": text(width=112, help="What became of it: in the loss, kept but never drawn, or the first rule that refused it."),
+        "document": text(width=250),
+        "rank": number(width=42, help="In the source's own list at its mining, before any rule."),
         "BM25": number(width=52, help="Rank by BM25 over the whole corpus; empty: it shares no word with the query."),
-        "untrained": number(width=72, help="Rank by the encoder before training, over the whole corpus."),
+        "untrained": number(width=66, help="Rank by the encoder before training, over the whole corpus."),
         "s-": number(format="%.3f", width=56, help="Its score; larger = closer."),
         "s+": number(format="%.3f", width=56, help="The score of the query's lowest-scored positive."),
         "margin": number(format="%+.3f", width=62, help="s+ - s-. Negative: it scores above the positive."),
-        "weight": number(format="%.3g", width=62, help=WEIGHT_HELP),
-        "used": number(width=46, help="Times that it was in the loss for this query."),
-        "minings": number(width=60, help="In how many minings it was looked at."),
+        "weight": number(format="%.3f", width=56, help=WEIGHT_HELP),
+        "used": number(width=42, help="Times that it was in the loss for this query."),
+        "minings": number(width=58, help="In how many minings it was looked at."),
         "hardness": text(width=72, help="easy: s- < s+ - .1; semi-hard: up to .1 below s+; hard: at or above s+."),
-        "truth": text(width=80, help="What the fuller judgements say. Training never sees them."),
+        "truth": text(width=76, help="What the fuller judgements say. Training never sees them."),
     }
-    config |= {SHORT_REASONS.get(t, t): text(width=58, help=f"A reason to doubt: {t}.") for t in REASONS}
+    config |= {SHORT_REASONS.get(t, t): text(width=52, help=f"A reason to doubt: {t}.") for t in REASONS}
     for name in shown:
         if name.startswith("this trial"):
             config[name] = number(width=72, help="Rank by this trial's model as it is now, over the whole corpus.")
