@@ -12,10 +12,12 @@ from typing import BinaryIO
 
 from core.corpus.faults import Faults
 from core.corpus.limits import MIB, Limits, size_words
-from core.corpus.sources import MAIN_FILES, Member, pick_members
+from core.corpus.sources import MAIN_FILES, Member, Pick, pick_members
 
 
-def zip_members(archive: BinaryIO, name: str, limits: Limits, faults: Faults) -> dict[str, Member]:
+def zip_members(
+    archive: BinaryIO, name: str, limits: Limits, faults: Faults, pick: Pick = pick_members
+) -> dict[str, Member]:
     """The corpus files of a zip, at its root or in one folder, by path within the corpus.
 
     The whole archive is refused for a path that leads out of it, too many files, or a file that would
@@ -45,7 +47,7 @@ def zip_members(archive: BinaryIO, name: str, limits: Limits, faults: Faults) ->
             members[path] = Member(_reader(opened, info), info.file_size)
     if faults.is_fatal:
         return {}
-    picked = pick_members(members, name, faults)
+    picked = pick(members, name, faults)
     wanted = {id(member) for member in picked.values()}
     _check_sizes([infos[path] for path, m in members.items() if id(m) in wanted], name, limits, faults)
     return {} if faults.is_fatal else picked

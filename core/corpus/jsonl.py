@@ -54,7 +54,7 @@ def read_flawless(data: bytes, columns: Columns, limits: Limits) -> pa.Table | N
     if data.startswith(UTF8_MARK):
         data = data[len(UTF8_MARK) :]
     starts = line_starts(data)
-    if not len(starts) or b"\\u0000" in data or not _is_utf8(data):
+    if not len(starts) or b"\\u0000" in data or not is_utf8(data):
         return None
     content = np.frombuffer(data, dtype=np.uint8)
     ends = np.append(starts[1:] - 1, len(data) - (data[-1:] == b"\n"))
@@ -81,7 +81,7 @@ def read_flawless(data: bytes, columns: Columns, limits: Limits) -> pa.Table | N
     return _named_columns(table, columns)
 
 
-def _is_utf8(data: bytes) -> bool:
+def is_utf8(data: bytes) -> bool:
     # Arrow's JSON parser lets bytes through that are not UTF-8; its cast looks at every byte, without a copy.
     offsets = pa.py_buffer(np.array([0, len(data)], dtype=np.int64))
     whole = pa.Array.from_buffers(pa.large_binary(), 1, [None, offsets, pa.py_buffer(data)])

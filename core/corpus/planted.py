@@ -46,7 +46,14 @@ def hide_positives(corpus: Corpus, share: float, seed: int = 0) -> Corpus:
     )
     name = f"{corpus.name}, {share:.0%} of positives hidden" + (f" (seed {seed})" if seed else "")
     return Corpus(
-        name, corpus.documents, corpus.queries, {**corpus.splits, "train": kept}, truth, (*corpus.notes, note), facts=corpus.facts
+        name,
+        corpus.documents,
+        corpus.queries,
+        {**corpus.splits, "train": kept},
+        truth,
+        (*corpus.notes, note),
+        facts=corpus.facts,
+        imported=corpus.imported,
     )
 
 

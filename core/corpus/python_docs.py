@@ -38,8 +38,10 @@ PACKAGES = {
     "xarray": "xarray", "dask": "dask", "numba": "numba", "pyarrow": "pyarrow", "sqlalchemy": "SQLAlchemy",
     "streamlit": "streamlit", "faiss": "faiss-cpu", "umap": "umap-learn", "sentence_transformers": "sentence-transformers",
 }  # fmt: skip
-SKIPPED_FOLDERS = {"test", "tests", "testing", "site-packages", "__pycache__", "idlelib", "lib2to3", "turtledemo", "_vendor", "vendored", "externals",
-                   "array_api_compat", "array_api_extra", "_pytest", "setuptools", "ensurepip"}  # fmt: skip
+SKIPPED_FOLDERS = {
+    "test", "tests", "testing", "site-packages", "__pycache__", "idlelib", "lib2to3", "turtledemo", "ensurepip",
+    "_vendor", "vendored", "externals", "array_api_compat", "array_api_extra",
+}  # fmt: skip
 FILE_BYTES = 2_000_000
 SUMMARY_WORDS = (3, 40)
 LEAST_WORDS = 15  # of a document

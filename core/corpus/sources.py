@@ -26,6 +26,10 @@ class Member:
     stamp: tuple[int, ...] = ()
 
 
+#: Chooses a corpus's files: (files by path, name for messages, faults) -> files by path within the corpus.
+Pick = Callable[[Mapping[str, Member], str, Faults], dict[str, Member]]
+
+
 def read_member(member: Member, file: str, limits: Limits, faults: Faults) -> bytes | None:
     """The file's bytes, or None after noting a fatal fault: too large or unreadable."""
     data = b""
@@ -45,15 +49,33 @@ def read_member(member: Member, file: str, limits: Limits, faults: Faults) -> by
 
 
 def folder_members(folder: Path, faults: Faults) -> dict[str, Member]:
-    """The corpus files of a folder, or of its only subfolder that holds a corpus, by path within it."""
+    """The files of a folder in BEIR's layout, or of its only subfolder in it, by path within it."""
     try:
         root = _corpus_root(folder, faults)
         paths = sorted(root.glob("*.jsonl"))
         paths += sorted(root.glob("qrels/*.tsv")) or sorted(root.glob("*.tsv"))
-        return {p.relative_to(root).as_posix(): _path_member(p) for p in paths if p.is_file()}
+        return {p.relative_to(root).as_posix(): path_member(p) for p in paths if p.is_file()}
     except OSError as error:
         faults.fatal(f"{folder}: cannot be read ({error.strerror}). Check the folder and its permissions.")
         return {}
+
+
+def all_members(folder: Path, limits: Limits, faults: Faults) -> dict[str, Member]:
+    """Every file of a folder and of the folders in it, hidden ones aside, by path within it."""
+    members: dict[str, Member] = {}
+    try:
+        for pattern in ("*", "*/*", "*/*/*"):
+            for path in sorted(folder.glob(pattern)):
+                name = path.relative_to(folder).as_posix()
+                if path.is_file() and not any(part.startswith(".") for part in name.split("/")):
+                    members[name] = path_member(path)
+                if len(members) > limits.archive_entries:
+                    faults.fatal(f"{folder}: holds more than {limits.archive_entries:,} files. Name a folder with the corpus alone.")
+                    return {}
+    except OSError as error:
+        faults.fatal(f"{folder}: cannot be read ({error.strerror}). Check the folder and its permissions.")
+        return {}
+    return members
 
 
 def _corpus_root(folder: Path, faults: Faults) -> Path:
@@ -70,7 +92,9 @@ def several(name: str, found: list[str]) -> str:
     return f"{name}: holds several corpora ({', '.join(found[:5])}). Name one of them."
 
 
-def _path_member(path: Path) -> Member:
+def path_member(path: Path) -> Member:
+    """A file on disk."""
+
     def read(limit: int) -> bytes:
         with path.open("rb") as file:
             return file.read(limit + 1)
@@ -79,14 +103,16 @@ def _path_member(path: Path) -> Member:
     return Member(read, stat.st_size, (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
 
 
-def upload_members(files: Mapping[str, bytes | BinaryIO], limits: Limits, faults: Faults) -> dict[str, Member]:
+def upload_members(
+    files: Mapping[str, bytes | BinaryIO], limits: Limits, faults: Faults, pick: Pick | None = None
+) -> dict[str, Member]:
     """The corpus files among uploaded ones, by path within the corpus."""
     members = {}
     for name, content in files.items():
         data = content if isinstance(content, bytes) else read_stream(content, limits.file_bytes)
         path = str(PurePosixPath(name.replace("\\", "/")))
         members[path] = Member(lambda limit, data=data: data[: limit + 1], len(data))
-    return pick_members(members, "upload", faults)
+    return (pick or pick_members)(members, "upload", faults)
 
 
 def read_stream(stream: BinaryIO, limit: int) -> bytes:
