@@ -11,7 +11,8 @@ from pages.ui.map_side import neighbour_table, query_card, trust_line
 from pages.ui.map_trial import chosen_trial, opened, trial_switch, watch_snapshots
 
 POINTS = (500, 1500, 3000)
-HEIGHT = 600
+HEIGHT = 570
+POINTERS = {"click": ":material/ads_click: Click and pan", "lasso": ":material/lasso_select: Lasso"}
 
 with frame("Map", has_title=False) as session:
     link = session.link
@@ -19,7 +20,7 @@ with frame("Map", has_title=False) as session:
     trial = opened(session, row) if row else None
     if trial:
         corpus = trial.corpus
-        title, trials, snapshots, points = st.columns([1.5, 3, 3.6, 2], gap="medium", vertical_alignment="bottom")
+        title, trials, snapshots, points = st.columns([1.35, 2.5, 2.7, 2.8], gap="medium", vertical_alignment="bottom")
         title.title("Map", anchor=False)
         with trials:
             trial_switch(session, row)
@@ -55,11 +56,10 @@ with frame("Map", has_title=False) as session:
                 icon=":material/info:",
             )
         view = view_of(trial, step, query_row, n_points)
-        plane, side = st.columns([2.1, 1], gap="medium")
+        plane, side = st.columns([1.9, 1], gap="medium")
         with side:
             query_card(view)
             neighbour_table(view, trial.steps[0])
-            quality = st.container()
         ringed = link.value("doc", "")
         # The ring stays as it was drawn first: another figure would throw the selection away.
         drawn = f"{trial.id} {step} {query_row} {n_points}"
@@ -67,6 +67,14 @@ with frame("Map", has_title=False) as session:
             session.state["map.drawn"] = [drawn, ringed]
         ring = int(corpus.doc_rows([session.state["map.drawn"][1]])[0])
         with plane:
+            pointer = link.bind(
+                st.segmented_control,
+                "pointer",
+                "Pointer",
+                options=list(POINTERS),
+                format_func=POINTERS.get,
+                label_visibility="collapsed",
+            )
             waiting = st.empty()
 
             def report(done: int, of: int) -> None:
@@ -75,10 +83,10 @@ with frame("Map", has_title=False) as session:
 
             places = places_of(view, session.workspace.cache / "layouts", report)
             waiting.empty()
-            figure = map_figure(view, places, height=HEIGHT, doc_row=ring)
+            figure = map_figure(view, places, height=HEIGHT, doc_row=ring, pointer=pointer)
             event = draw(figure, key="map.plane", on_select="rerun", selection_mode=("points", "box", "lasso"))
-        with quality:
-            trust_line(*trust(view, places[step]), len(places[step]))
+            with st.container(gap="xsmall"):
+                trust_line(*trust(view, places[step]), len(places[step]))
         picked(session, view, selected_ids(event))
 
     from core.project.umap_map import warm_in_background

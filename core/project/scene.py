@@ -7,18 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from core.params import digest
 from core.project.cache import LayoutCache
 from core.project.points import choose_points, joint_space
-from core.sampling.context import Vectors
 
 #: Documents drawn -> queries drawn with them, so that their positives and negatives leave room for background.
 QUERIES_PER_1000 = 27
 NEGATIVES_PER_QUERY = 12
 _BLOCK = 65_536
+
+
+class Vectors(Protocol):
+    """Vectors of all queries (Q, dim) and documents (C, dim) of a corpus: dot | cosine | l2 is ``similarity``."""
+
+    @property
+    def queries(self) -> np.ndarray: ...
+    @property
+    def documents(self) -> np.ndarray: ...
+    @property
+    def similarity(self) -> str: ...
 
 
 @dataclass(frozen=True)

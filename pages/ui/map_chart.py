@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 
 # (role, is it the chosen query's) -> (size in pixels, opacity), from the bottom up.
 LOOKS = {
-    ("other", False): (4.5, 0.45),
+    ("other", False): (4.5, 0.6),
     ("negative", False): (5.5, 0.3),
     ("suspect", False): (6.5, 0.35),
     ("positive", False): (6.5, 0.35),
+    ("query", False): (9, 0.4),
+    # Below its own documents, which are often at the same place, and larger than they are.
+    ("query", True): (22, 1),
     ("negative", True): (10, 1),
     ("suspect", True): (12, 1),
     ("positive", True): (12, 1),
@@ -31,10 +34,14 @@ FRAME_MS, MOVE_MS = 1000, 800
 DOCUMENT, QUERY = "d:", "q:"
 
 
-def map_figure(view: View, places: Mapping[int, np.ndarray], *, height: int, doc_row: int = -1) -> go.Figure:
+def map_figure(
+    view: View, places: Mapping[int, np.ndarray], *, height: int, doc_row: int = -1, pointer: str = "click"
+) -> go.Figure:
     """The map at the view's step; pressing its button shows all ``places`` one after the other.
 
-    One trace a role, with ids in ``customdata`` (``d:`` or ``q:`` and the id). ``doc_row``: ringed.
+    One trace a role, with ids in ``customdata`` (``d:`` or ``q:`` and the id). ``doc_row``: ringed. ``pointer``:
+    "click" to pick one point and drag the plane, "lasso" to draw around several; Streamlit picks no point by a
+    click while the pointer draws.
     """
     figure = base_figure(height=height)
     n = len(view.cast.doc_rows)
@@ -48,13 +55,13 @@ def map_figure(view: View, places: Mapping[int, np.ndarray], *, height: int, doc
             parts.append(line)
             figure.add_trace(_lines(places[view.step], line, name))
     for (role, is_own), (size, opacity) in LOOKS.items():
-        rows = np.flatnonzero((view.role == role) & (view.is_own == is_own))
+        if role == "query":
+            rows = np.flatnonzero((view.cast.query_rows == view.query_row) == is_own) + n
+            figure.add_trace(_queries(view, places[view.step], rows, is_own, size, opacity))
+        else:
+            rows = np.flatnonzero((view.role == role) & (view.is_own == is_own))
+            figure.add_trace(_documents(view, places[view.step], rows, role, is_own, size, opacity, ids, texts))
         parts.append(rows)
-        figure.add_trace(_documents(view, places[view.step], rows, role, is_own, size, opacity, ids, texts))
-    for is_chosen in (False, True):
-        rows = np.flatnonzero((view.cast.query_rows == view.query_row) == is_chosen) + n
-        parts.append(rows)
-        figure.add_trace(_queries(view, places[view.step], rows, is_chosen))
     ring = view.cast.places_of(np.array([doc_row]))
     parts.append(ring[ring >= 0])
     figure.add_trace(_ring(places[view.step], parts[-1]))
@@ -63,7 +70,7 @@ def map_figure(view: View, places: Mapping[int, np.ndarray], *, height: int, doc
     figure.update_layout(
         xaxis={**hidden, "range": [x_low, x_high]},
         yaxis={**hidden, "range": [y_low, y_high]},
-        dragmode="lasso",
+        dragmode="lasso" if pointer == "lasso" else "pan",
         clickmode="event+select",
         hovermode="closest",
         margin={"l": 0, "r": 0, "t": 8, "b": 4},
@@ -78,11 +85,10 @@ def _query_place(view: View) -> int:
     return len(view.cast.doc_rows) + int(np.flatnonzero(view.cast.query_rows == view.query_row)[0])
 
 
-def _xy(places: np.ndarray, rows: np.ndarray) -> tuple[list[float | None], list[float | None]]:
-    """Coordinates of the points in few digits; None for row -1, which lifts the pen of a line."""
-    taken = np.where(rows[:, None] >= 0, np.round(places[rows], 3).astype(float), np.nan)
-    x, y = ([None if np.isnan(v) else float(v) for v in column] for column in taken.T)
-    return x, y
+def _xy(places: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates of the points; NaN for row -1, which lifts the pen of a line. Arrays travel in binary."""
+    taken = np.where(rows[:, None] >= 0, places[rows], np.nan).astype(np.float32)
+    return taken[:, 0].copy(), taken[:, 1].copy()
 
 
 def _lines(places: np.ndarray, rows: np.ndarray, role: str) -> go.Scatter:
@@ -133,11 +139,13 @@ def _document_text(view: View, doc_row: int, role: str, is_own: bool, doc_id: st
     head = f"<b>{name}</b> · {html.escape(doc_id, quote=False)}<br>score {score:.3f}, rank {view.ranks[doc_row]:,}"
     if not np.isnan(margin) and role != "positive":
         head += f", {abs(margin):.3f} {'below' if margin > 0 else 'above'} the positive"
-    reasons = view.reasons.get(doc_row) if is_own else None
+    reasons = view.kept.get(doc_row) if is_own else None
     return head + (f"<br><i>{'; '.join(reasons)}</i>" if reasons else "") + "<br>"
 
 
-def _queries(view: View, places: np.ndarray, rows: np.ndarray, is_chosen: bool) -> go.Scatter:
+def _queries(
+    view: View, places: np.ndarray, rows: np.ndarray, is_chosen: bool, size: float, opacity: float
+) -> go.Scatter:
     x, y = _xy(places, rows)
     query_rows = view.cast.query_rows[rows - len(view.cast.doc_rows)]
     ids, texts = view.corpus.query_ids(query_rows), view.corpus.query_texts(query_rows)
@@ -152,17 +160,18 @@ def _queries(view: View, places: np.ndarray, rows: np.ndarray, is_chosen: bool) 
         marker={
             "color": look.colour,
             "symbol": look.symbol,
-            "size": 20 if is_chosen else 9,
-            "opacity": 1 if is_chosen else 0.4,
+            "size": size,
+            "opacity": opacity,
             "line": {"width": 1.2 if is_chosen else 0.5, "color": "white"},
         },
         customdata=[[QUERY + i] for i in ids],
         hovertext=[
-            f"<b>{title}</b> · {html.escape(i, quote=False)}<br>{hover_text(t)}" for i, t in zip(ids, texts, strict=True)
+            f"<b>{title}</b> · {html.escape(i, quote=False)}<br>{hover_text(t)}"
+            for i, t in zip(ids, texts, strict=True)
         ],
         hovertemplate="%{hovertext}<extra></extra>",
         selected={"marker": {"opacity": 1}},
-        unselected={"marker": {"opacity": 1 if is_chosen else 0.25}},
+        unselected={"marker": {"opacity": min(opacity, 1 if is_chosen else 0.25)}},
     )
 
 
@@ -184,15 +193,17 @@ def _add_frames(figure: go.Figure, view: View, places: Mapping[int, np.ndarray],
     """Every snapshot's places, and the button that shows them in order and comes back to the chosen one."""
     frames = []
     for step in [*places, view.step]:
-        data = []
-        for rows in parts:
-            x, y = _xy(places[step], rows)
-            data.append(go.Scatter(x=x, y=y))
+        data = [go.Scatter(x=x, y=y) for x, y in (_xy(places[step], rows) for rows in parts)]
         title = "" if len(frames) == len(places) else view.trial.labels[step]
         caption = {"text": title, "x": 0.99, "xref": "container", "xanchor": "right", "y": 0.97, "yref": "container"}
-        frames.append(go.Frame(data=data, traces=list(range(len(parts))), layout={"title": caption}, name=str(len(frames))))
+        frames.append(
+            go.Frame(data=data, traces=list(range(len(parts))), layout={"title": caption}, name=str(len(frames)))
+        )
     figure.frames = frames
-    timing = {"frame": {"duration": FRAME_MS, "redraw": False}, "transition": {"duration": MOVE_MS, "easing": "cubic-in-out"}}
+    timing = {
+        "frame": {"duration": FRAME_MS, "redraw": False},
+        "transition": {"duration": MOVE_MS, "easing": "cubic-in-out"},
+    }
     figure.update_layout(
         updatemenus=[
             {
@@ -203,8 +214,16 @@ def _add_frames(figure: go.Figure, view: View, places: Mapping[int, np.ndarray],
                 "xanchor": "left",
                 "yanchor": "top",
                 "pad": {"l": 4, "t": 4},
+                # Readable on both backgrounds and on plotly's own light one under the pointer.
+                "font": {"color": "#75828f"},
+                "bgcolor": "rgba(128,140,155,.08)",
+                "bordercolor": "rgba(128,140,155,.5)",
                 "buttons": [
-                    {"label": "▶ Play the training", "method": "animate", "args": [None, {**timing, "mode": "immediate"}]}
+                    {
+                        "label": "▶ Play the training",
+                        "method": "animate",
+                        "args": [None, {**timing, "mode": "immediate"}],
+                    }
                 ],
             }
         ]

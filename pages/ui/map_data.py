@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from core.corpus.corpus import Corpus
     from core.corpus.judgements import Judgements
     from core.project.cache import LayoutCache
-    from core.sampling.context import Vectors
     from core.train.results import TrialResults
 
 Folder = str
@@ -89,23 +88,19 @@ def _scores(folder: Folder, step: int, query_row: int, _results: TrialResults) -
 
 def twins(corpus: Corpus) -> Judgements:
     """Near-copies of each query's positives."""
-    return _twins(corpus.fingerprint, corpus)
-
-
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _twins(fingerprint: str, _corpus: Corpus) -> Judgements:
     from core.audit.card import TWIN_SHARE
-    from core.sampling.context import MiningContext
+    from pages.ui.recipe_mining import shared_context
 
-    def refuse(which: str) -> Vectors:
-        raise LookupError(f"twins need no vectors; {which!r} was asked for")
-
-    return MiningContext(_corpus, refuse).twins(TWIN_SHARE)
+    return shared_context(corpus).twins(TWIN_SHARE)
 
 
 @dataclass(frozen=True)
 class View:
-    """One query of a trial at one snapshot, on the map that it shares with its group."""
+    """One query of a trial at one snapshot, on the map that it shares with its group.
+
+    ``negatives``: those on the map; ``kept``: all of this query's, best rank first, with the reasons to doubt each.
+    ``role`` (N,) and ``is_own`` (N,): of the documents of ``cast``.
+    """
 
     trial: Trial
     step: int
@@ -113,8 +108,7 @@ class View:
     cast: scene.Cast
     positives: scene.Pairs
     negatives: scene.Pairs
-    n_kept: int
-    reasons: dict[int, tuple[str, ...]]
+    kept: dict[int, tuple[str, ...]]
     role: np.ndarray
     is_own: np.ndarray
 
@@ -128,7 +122,7 @@ class View:
 
     @cached_property
     def own_negatives(self) -> np.ndarray:
-        """Those that are drawn, best rank first."""
+        """Those on the map, best rank first."""
         return self.negatives.of(self.query_row)
 
     @cached_property
@@ -148,9 +142,9 @@ class View:
         """The role of a document for the chosen query, drawn or not."""
         if doc_row in self.own_positives:
             return "positive"
-        if doc_row not in self.own_negatives:
+        if doc_row not in self.kept:
             return "other"
-        return "suspect" if self.reasons.get(doc_row) else "negative"
+        return "suspect" if self.kept[doc_row] else "negative"
 
     def title(self, doc_row: int) -> tuple[str, str, str]:
         """(id, title, text) of a document."""
@@ -164,14 +158,19 @@ def view_of(trial: Trial, step: int, query_row: int, n_points: int) -> View:
     positives = audit.positives_of(trial.corpus, group)
     drawn = {s: trial.negatives(s, group).first(scene.NEGATIVES_PER_QUERY) for s in trial.steps}
     cast = scene.cast(trial.corpus.n_documents, group, positives, list(drawn.values()), n_points=n_points)
-    negatives = drawn[step]
-    reasons = trial.reasons(step, negatives)
-    is_suspect = np.array([bool(r) for r in reasons], bool)
+    rows = trial.negatives(step, group).of(query_row)
+    own = scene.Pairs(np.full(len(rows), query_row), rows)
+    kept = dict(zip(map(int, rows), trial.reasons(step, own), strict=True))
+    # Of the chosen query all that happen to be on the map, so that none of them looks like mere background.
+    is_drawn = cast.places_of(rows) >= 0
+    is_other = drawn[step].query_rows != query_row
+    negatives = scene.Pairs(
+        np.concatenate([drawn[step].query_rows[is_other], own.query_rows[is_drawn]]),
+        np.concatenate([drawn[step].doc_rows[is_other], rows[is_drawn]]),
+    )
+    is_suspect = np.array([bool(why) for why in trial.reasons(step, negatives)], bool)
     role, is_own = scene.roles(cast, query_row, positives, negatives, is_suspect)
-    is_mine = negatives.query_rows == query_row
-    own = {int(d): r for d, r, mine in zip(negatives.doc_rows, reasons, is_mine, strict=True) if mine}
-    n_kept = len(trial.negatives(step, group).of(query_row))
-    return View(trial, step, query_row, cast, positives, negatives, n_kept, own, role, is_own)
+    return View(trial, step, query_row, cast, positives, negatives, kept, role, is_own)
 
 
 def places_of(view: View, folder: Path, report: Callable[[int, int], None]) -> dict[int, np.ndarray]:

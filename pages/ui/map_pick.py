@@ -37,7 +37,9 @@ def picked(session: Session, view: View, carried: Sequence[str]) -> None:
     if chosen >= 0:
         _picked_document(view, chosen)
     elif n == 0:
-        st.caption(":material/lasso_select: Draw around points to list them here; click one to read it.")
+        st.caption(
+            ":material/lasso_select: Click a point to read it here, or choose the lasso and draw around points to list them."
+        )
 
 
 def _picked_rows(view: View, carried: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -77,7 +79,9 @@ def _picked_table(view: View, doc_rows: np.ndarray, query_rows: np.ndarray) -> i
         width="stretch",
         height=min(35 * (min(n, LISTED) + 1) + 3, 420),
         column_config={
-            "role": st.column_config.TextColumn(width=150, help="For the chosen query, else for another query of the map."),
+            "role": st.column_config.TextColumn(
+                width=150, help="For the chosen query, else for another query of the map."
+            ),
             "rank": st.column_config.NumberColumn(width=60, help="For the chosen query, among all documents."),
             "score": st.column_config.NumberColumn(
                 format="%.3f", width=70, help="Similarity to the chosen query; larger = closer."
@@ -121,13 +125,15 @@ def _picked_document(view: View, doc_row: int) -> None:
     words = [w for w in view.corpus.query_texts([view.query_row])[0].lower().split() if len(w) > SHORT_WORD]
     margin = view.lowest_positive - float(view.scores[doc_row])
     with st.container(border=True, gap="small"):
-        line = f"**{plain(SIGNS[role])}** {code(doc_id)}: score {view.scores[doc_row]:.3f}, rank {view.ranks[doc_row]:,}"
+        line = (
+            f"**{plain(SIGNS[role])}** {code(doc_id)}: score {view.scores[doc_row]:.3f}, rank {view.ranks[doc_row]:,}"
+        )
         if role != "positive" and not np.isnan(margin):
             line += f", {abs(margin):.3f} {'below' if margin > 0 else 'above'} the lowest positive"
         st.markdown(line)
         show(text, words, title=title)
-        if view.reasons.get(doc_row):
-            st.markdown(f":material/help: Doubted: {plain('; '.join(view.reasons[doc_row]))}.")
+        if view.kept.get(doc_row):
+            st.markdown(f":material/help: Doubted: {plain('; '.join(view.kept[doc_row]))}.")
         if role in ("negative", "suspect"):
             page_button(
                 "Why this negative?",

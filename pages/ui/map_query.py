@@ -61,15 +61,16 @@ def query_picker(session: Session, trial: Trial, query_row: int, step: int, n_po
         else:
             go_to(found)
 
-    find, choose, buttons = st.columns([2, 4.6, 3.2], gap="small", vertical_alignment="bottom")
+    find, choose, buttons = st.columns([1.9, 4, 4.2], gap="small", vertical_alignment="bottom")
     with find:
         words = link.bind(
             st.text_input,
             "find",
-            "Search the training queries",
+            "Search",
             default="",
             icon=":material/search:",
             placeholder="words that all occur",
+            help="Among the training queries, by text or id.",
         )
     with choose:
         rows = find_rows(corpus.queries, ("query_id", "text"), words) if words else trial.order
@@ -87,14 +88,16 @@ def query_picker(session: Session, trial: Trial, query_row: int, step: int, n_po
             on_change=lambda: go_to(st.session_state[key]),
         )
     with buttons.container(horizontal=True, gap="small", vertical_alignment="bottom"):
-        st.button("", icon=":material/arrow_back:", key="map.previous", help="Previous query", on_click=by_steps, args=(-1,))
+        st.button(
+            "", icon=":material/arrow_back:", key="map.previous", help="Previous query", on_click=by_steps, args=(-1,)
+        )
         st.button("", icon=":material/arrow_forward:", key="map.next", help="Next query", on_click=by_steps, args=(1,))
         st.button(
-            "Random",
+            "",
             icon=":material/shuffle:",
             key="map.random",
             on_click=at_random,
-            help="Another query of this map. Search for one that is not on it; the map is then laid out for that one.",
+            help="A random query of this map. Search for one that is not on it; the map is then laid out for that one.",
         )
         st.button(
             "With suspects",

@@ -7,29 +7,40 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from pages.ui.text import code, plain, shorten, show
+from pages.ui.text import code, shorten, show
 
 if TYPE_CHECKING:
     from pages.ui.map_data import View
 
 NEIGHBOURS = 10
-SIGNS = {"positive": "● positive", "negative": "✕ negative", "suspect": "◆ suspect", "other": "○ other", "query": "★ query"}
+SIGNS = {
+    "positive": "● positive",
+    "negative": "✕ negative",
+    "suspect": "◆ suspect",
+    "other": "○ other",
+    "query": "★ query",
+}
 
 
 def query_card(view: View) -> None:
     """The chosen query's text, and how many lines go out from it."""
     query_id = view.corpus.query_ids([view.query_row])[0]
-    n_suspects = sum(bool(view.reasons.get(int(row))) for row in view.own_negatives)
+    n_suspects = sum(bool(view.kept[int(row)]) for row in view.own_negatives)
     with st.container(border=True, gap="small"):
         st.caption(f":material/star: Query {code(query_id)}")
         show(view.corpus.query_texts([view.query_row])[0])
+        n = len(view.own_positives)
+        sentence = f"{n} known positive{'s' if n != 1 else ''}"
         if view.trial.mines:
-            drawn = f"{len(view.own_negatives)} of {view.n_kept} kept negatives drawn, highest rank first"
-            if view.n_kept == len(view.own_negatives):
-                drawn = f"{view.n_kept} kept negatives"
-            st.caption(f"{len(view.own_positives)} known positives; {drawn}; {n_suspects} of them suspects.")
-        else:
-            st.caption(f"{len(view.own_positives)} known positives.")
+            drawn, kept = len(view.own_negatives), len(view.kept)
+            which = f"{drawn} of {kept}" if kept > drawn else f"{kept}"
+            sentence += f" and {which} negatives are on the map; {n_suspects} of these are suspects"
+        st.caption(
+            f"{sentence}.",
+            help="Negatives: what the recipe keeps for this query at this snapshot, the best ranked ones first; each "
+            "epoch it picks from them. A suspect scores above the lowest positive or within 5 % of it, or is nearly a "
+            "copy of a positive" + (", or is relevant by the corpus's truth." if view.corpus.truth else "."),
+        )
 
 
 def neighbour_table(view: View, first_step: int) -> None:
@@ -42,49 +53,46 @@ def neighbour_table(view: View, first_step: int) -> None:
     columns = {
         "rank": view.ranks[rows],
         "was": then,
-        "role": [SIGNS[view.role_for(int(row))] for row in rows],
+        "role": [SIGNS[view.role_for(int(row))].split()[0] for row in rows],
         "score": view.scores[rows],
         "document": [shorten(f"{title}: {text}" if title else text, 160) for _, title, text in taken],
     }
-    st.markdown(f"**Nearest documents in the full space**, {view.trial.labels[view.step]}")
+    st.markdown(f"**Nearest in the full space** :gray[({view.trial.labels[view.step]})]")
+    roles = "; ".join(SIGNS[name] for name in ("positive", "negative", "suspect", "other"))
     st.dataframe(
         columns,
         hide_index=True,
         width="stretch",
         height=35 * (len(rows) + 1) + 3,
         column_config={
-            "rank": st.column_config.NumberColumn(width=46, help="Among all documents of the corpus, at this snapshot."),
-            "was": st.column_config.NumberColumn(
-                "was", width=46, help=f"Its rank at the first snapshot ({plain(view.trial.labels[first_step])})."
+            "rank": st.column_config.NumberColumn(
+                width=44, help="Among all documents of the corpus, at this snapshot."
             ),
-            "role": st.column_config.TextColumn(width=86, help="For this query."),
+            "was": st.column_config.NumberColumn(
+                width=44, help=f"Its rank at the first snapshot ({view.trial.labels[first_step]})."
+            ),
+            "role": st.column_config.TextColumn(width=42, help=f"For this query. {roles}"),
+            "document": st.column_config.TextColumn(help="Title and text."),
             "score": st.column_config.NumberColumn(
                 format="%.3f", width=56, help="Similarity to the query; larger = closer."
             ),
-            "document": st.column_config.TextColumn(width=260),
         },
     )
 
 
 def trust_line(kept: float, trustworthy: float, n_points: int) -> None:
     """How much of the neighbourhoods the plane kept, and what must not be read off it."""
-    with st.container(horizontal=True, gap="small"):
-        st.metric(
-            "Neighbours kept",
-            f"{kept:.0%}",
-            border=True,
-            width=158,
+    with st.container(horizontal=True, gap="large"):
+        st.caption(
+            f"Neighbours kept **{kept:.0%}**",
+            width="content",
             help=f"Of each point's 10 nearest points in the full space, the share that is also among its 10 nearest "
             f"on the map; mean over {n_points:,} points. A random plane keeps about {10 / max(1, n_points - 1):.1%}.",
         )
-        st.metric(
-            "Trustworthiness",
-            f"{trustworthy:.2f}",
-            border=True,
-            width=158,
+        st.caption(
+            f"Trustworthiness **{trustworthy:.2f}**",
+            width="content",
             help="1 = whoever is drawn close is close. Points that are among the 10 nearest on the map without being "
             "so in the full space count against it, by their true rank (Venna and Kaski 2001).",
         )
-    st.caption(
-        "Distances between far clusters mean nothing, nor do the axes; the neighbours above are from the full space."
-    )
+    st.caption("Distances between far clusters mean nothing; the neighbours listed beside are from the full space.")
