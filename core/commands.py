@@ -38,7 +38,6 @@ def recipes(options: Namespace) -> Answer:
 
 def train(options: Namespace) -> Answer:
     """Train one trial in this process's own worker; Ctrl-C leaves a checkpoint."""
-    from core.corpus.load import load_corpus
     from core.encode.encoders import make_encoder
     from core.lab.by_hand import new_trial, train_here
     from core.lab.workspace import Workspace
@@ -46,10 +45,9 @@ def train(options: Namespace) -> Answer:
     from core.train.results import TrialResults
 
     workspace = Workspace(options.workspace) if options.workspace else Workspace()
-    spec = options.corpus if options.corpus.startswith("sample:") else str(Path(options.corpus).resolve())
     recipe, name = _recipe(options)
     encoder = make_encoder(options.encoder)
-    corpus = load_corpus(spec, cache=workspace.corpora)
+    spec, corpus = _corpus(options)
     for note in corpus.notes:
         print(f"note: {note}")
     given = {"epochs": options.epochs, "batch_size": options.batch_size, "learning_rate": options.learning_rate}
@@ -79,7 +77,6 @@ def train(options: Namespace) -> Answer:
 
 def mine(options: Namespace) -> Answer:
     """Mine every lane for every training query and write the candidates, kept and refused."""
-    from core.corpus.load import load_corpus
     from core.lab.mined_file import mine_to_file
 
     recipe, _ = _recipe(options)
@@ -89,11 +86,23 @@ def mine(options: Namespace) -> Answer:
     if not out.parent.is_dir():
         raise ParameterError(f"--out: the folder {out.parent} does not exist. Make it first.")
     trial = Path(options.trial) if options.trial else None
-    summary = mine_to_file(load_corpus(options.corpus), recipe, out, trial=trial, encoder=options.encoder, seed=options.seed)
+    summary = mine_to_file(_corpus(options)[1], recipe, out, trial=trial, encoder=options.encoder, seed=options.seed)
     for lane in summary["lanes"]:
         print(f"{lane['source']}: " + ", ".join(f"{n} {what}" for what, n in lane["funnel"]))
     print(f"{summary['rows']} candidates of {summary['queries']} queries in {summary['seconds']:.1f} s -> {out}")
     return summary
+
+
+def doctor(options: Namespace) -> Answer:
+    """Examine a corpus and tell every finding, the severest first."""
+    from core.audit.doctor import examine, report
+
+    _, corpus = _corpus(options)
+    print(f"{corpus.name}: {corpus.n_documents:,} documents, {corpus.n_queries:,} queries, {corpus.positives.n_pairs:,} positive pairs")
+    findings = examine(corpus)
+    for finding in findings:
+        print(f"\n{finding.severity.upper()}: {finding.title}\n  {finding.sentence}", flush=True)
+    return report(corpus, findings)
 
 
 def compare(options: Namespace) -> Answer:
@@ -161,6 +170,18 @@ def serve(options: Namespace) -> Answer:
     if code not in (0, -15):
         raise UserError(f"The server ended with code {code}. Is port {options.port} taken? Try --port {options.port + 1}.")
     return None
+
+
+def _corpus(options: Namespace):
+    """(spec, corpus): the spec as another process finds the same corpus, and the corpus from the workspace's cache."""
+    from core.corpus.load import absolute_spec, load_corpus
+    from core.corpus.planted import planted_spec
+    from core.lab.workspace import Workspace
+
+    spec = absolute_spec(options.corpus)
+    if options.hide_positives is not None:
+        spec = planted_spec(spec, options.hide_positives, options.hide_seed)
+    return spec, load_corpus(spec, cache=Workspace(options.workspace or None).corpora)
 
 
 def _recipe(options: Namespace):

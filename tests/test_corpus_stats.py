@@ -9,7 +9,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.corpus.stats import check_trial, statistics, word_counts
+from core.corpus.stats import statistics, word_counts
 from tests.corpus_files import document, lines, load, tsv, with_files
 
 
@@ -54,14 +54,3 @@ def test_statistics_equal_plain_loops():
 def test_words_are_counted_as_str_split_does(texts):
     column = pa.chunked_array([pa.array(texts, type=pa.string())])
     assert word_counts(column).tolist() == [len(text.split()) for text in texts]
-
-
-def test_a_trial_that_does_not_fit_is_told_in_sentences():
-    corpus = load(with_files())
-    assert check_trial(corpus, 8, 20) == []
-    assert check_trial(corpus, 9, 21) == [
-        "The batch size 9 is larger than the 8 training pairs. Lower it to 8.",
-        "The window reaches to rank 21, deeper than the 20 documents. Lower its end to 20.",
-    ]
-    single = load(with_files(train=tsv(("q0", "d0", 1)), test=None))
-    assert check_trial(single, 1, 1)[0].startswith("The train split has no positive")

@@ -171,7 +171,8 @@ def test_every_installed_sample_loads_without_notes():
         load_corpus("sample:nope")
     if not sample_names():
         pytest.skip("no sample is installed yet")
-    for name, description in sample_names().items():
+    for name in sample.sample_abouts():  # the harvested one has tests of its own
+        description = sample_names()[name]
         corpus = load_corpus(f"sample:{name}")
         assert corpus.name == name and description.endswith(".")
         assert len(corpus.split_query_rows("train")) and len(corpus.split_query_rows("test"))

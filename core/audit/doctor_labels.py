@@ -53,8 +53,8 @@ def multi_positive_queries(patient: Patient) -> Finding:
     n_queries = int((counts > 0).sum())
     return answered(
         "multi_positive_queries", "Queries with several positives", "note", len(rows), n_queries, "queries",
-        f"{some(len(rows), n_queries, 'queries')} have several positives, {int(counts.max(initial=0)):,} at most. All of a query's positives "
-        "are kept out of its negatives here; a tool that masks only the pair's own positive would train against the others.",
+        f"{some(len(rows), n_queries, 'queries')} have several positives, {int(counts.max(initial=0)):,} at most. "
+        "All of a query's positives are kept out of its negatives here; a tool that masks only the pair's own positive would train against the others.",
         "No query has more than one positive.",
         [Example(query_row=int(row), note=f"{int(counts[row]):,} positives") for row in rows[most][:MOST_EXAMPLES]],
     )  # fmt: skip
@@ -73,7 +73,8 @@ def train_test_overlap(patient: Patient) -> Finding:
     parts = [f"{len(first):,} have the words of a training query"] * bool(first)
     parts += [f"{len(by_id):,} had their id in train, too, and were left in test only"] * bool(len(by_id))
     return answered(
-        "train_test_query_overlap", "The same query in train and test", "fault" if first else "warning", len(rows), len(test), "test queries",
+        "train_test_query_overlap", "The same query in train and test", "fault" if first else "warning",
+        len(rows), len(test), "test queries",
         f"{some(len(rows), len(test), 'test queries')} are training queries: {'; '.join(parts)}. "
         "A model can answer them by heart, which flatters every trial.",
         "No test query is a training query.",
@@ -129,8 +130,8 @@ def unlabelled_positives(patient: Patient) -> Finding | None:
     n_queries = len(np.unique(query_rows[hidden]))
     return answered(
         "unlabelled_positives", "Unlabelled positives (by truth)", "note", len(hidden), len(query_rows), "true positives",
-        f"{some(len(hidden), len(query_rows), 'true positives')} carry no label, in {n_queries:,} queries: each one that a sampler picks is a "
-        "false negative that the pages can count.",
+        f"{some(len(hidden), len(query_rows), 'true positives')} carry no label, in {n_queries:,} queries: "
+        "each one that a sampler picks is a false negative that the pages can count.",
         "Truth names no positive that the labels do not.",
         [Example(int(query_rows[i]), int(doc_rows[i]), note="relevant by truth") for i in hidden[:MOST_EXAMPLES]],
         figures={"queries": n_queries},
@@ -153,7 +154,8 @@ def suspected_wrong_labels(patient: Patient) -> Finding:
     ranks = _untrained_ranks(patient, query_rows, doc_rows)
     picked = np.flatnonzero(ranks > cut)
     picked = picked[np.argsort(-ranks[picked], kind="stable")]
-    only = f" Only the first {MOST_SUSPECTS:,} of {n_wordless:,} pairs without a common word were ranked." if n_wordless > MOST_SUSPECTS else ""
+    is_cut = n_wordless > MOST_SUSPECTS
+    only = f" Only the first {MOST_SUSPECTS:,} of {n_wordless:,} pairs without a common word were ranked." if is_cut else ""
     return answered(
         "suspected_wrong_labels", "Labels that look wrong", "warning", len(picked), corpus.positives.n_pairs, "positive pairs",
         f"{some(len(picked), corpus.positives.n_pairs, 'positive pairs')} share no word, and both BM25 and the untrained static encoder "

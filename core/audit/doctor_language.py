@@ -10,10 +10,11 @@ import numpy as np
 UNCLEAR, SHORT = "unclear", "too short"
 LEAST_WORDS = 8  # of a text in Latin script
 LEAST_HITS = 2
+KANA = {"HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"}
 
 # Words that are frequent in one of these languages and rare in the others.
 STOPWORDS = {
-    "English": "the of and to is that it with as was are this by from have which you not or at be an a in on for can my do i your how does what when",
+    "English": "the of and to is that it with as was are this by from have which you not or at be an a in on for can do how does what when",
     "German": "der die das und nicht ist ein eine den von zu mit sich auf für dem im auch wird sind oder werden einer zum",
     "French": "le les des et est une du dans qui pour pas au sur plus avec sont il ce cette ou par être aux",
     "Spanish": "el los las y es una del por con para su como pero más este fue está lo al sus cuando muy",
@@ -25,7 +26,7 @@ STOPWORDS = {
     "Turkish": "ve bir bu için da de ile çok olarak daha olan gibi ne sonra kadar ise",
 }
 SCRIPT_LANGUAGES = {
-    "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "HANGUL": "Korean", "CJK": "Chinese", "CYRILLIC": "Cyrillic script",
+    "HIRAGANA": "Japanese", "HANGUL": "Korean", "CJK": "Chinese", "CYRILLIC": "Cyrillic script",
     "GREEK": "Greek", "ARABIC": "Arabic script", "HEBREW": "Hebrew", "DEVANAGARI": "Devanagari script", "THAI": "Thai",
     "BENGALI": "Bengali", "TAMIL": "Tamil", "TELUGU": "Telugu", "GEORGIAN": "Georgian", "ARMENIAN": "Armenian",
 }  # fmt: skip
@@ -46,9 +47,9 @@ def guess_languages(terms: np.ndarray, starts: np.ndarray, vocabulary: dict[str,
     best = np.zeros(len(n_words), np.int64)
     found = {script: _per_text(np.where([s == script for s in scripts], characters, 0), terms, starts) for script in sorted(set(scripts))}
     latin = found.get("LATIN", np.zeros(len(n_words), np.int64))
-    kana = sum((found.get(script, 0) for script in ("HIRAGANA", "KATAKANA")), np.zeros(len(n_words), np.int64))
+    kana = found.get("HIRAGANA", np.zeros(len(n_words), np.int64))
     for script, amount in found.items():
-        if script in SCRIPT_LANGUAGES and script not in ("HIRAGANA", "KATAKANA"):
+        if script in SCRIPT_LANGUAGES and script not in KANA:
             best = _take(names, SCRIPT_LANGUAGES[script], codes, amount > np.maximum(best, latin), amount, best)
     best = _take(names, "Japanese", codes, (kana > 0) & (kana + found.get("CJK", 0) > np.maximum(best - 1, latin)), kana, best)
     is_latin = (best == 0) & (latin > 0)
@@ -84,7 +85,9 @@ def _flags(vocabulary: dict[str, int], words: str) -> np.ndarray:
 
 
 def _script(word: str) -> str:
-    return _script_of(next((character for character in word if character.isalpha()), "1"))
+    scripts = {_script_of(character) for character in word if character.isalpha()}
+    # Words are not parted by spaces in Japanese: one of them holds kana and Chinese characters.
+    return "HIRAGANA" if scripts & KANA else next((_script_of(c) for c in word if c.isalpha()), "")
 
 
 @cache

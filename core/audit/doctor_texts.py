@@ -39,7 +39,8 @@ def near_duplicates(patient: Patient) -> Finding:
         "near_duplicate_pairs", "Near-duplicates", "warning", near.n_pairs, corpus.n_documents * (corpus.n_documents - 1) // 2,
         "pairs of documents",
         f"{at_least.capitalize()}{near.n_pairs:,} pairs share {NEAR:.0%} or more of their word 3-shingles (exact copies included); "
-        f"{some(n_documents, corpus.n_documents, 'documents')} are in such a pair. Where one is a positive, the other is hardly a negative.",
+        f"{some(n_documents, corpus.n_documents, 'documents')} are in such a pair. "
+        "Where one is a positive, the other is hardly a negative.",
         "No two documents share 80% or more of their word 3-shingles.",
         [Example(doc_row=a, other_doc_row=b) for a, b in near.examples(MOST_EXAMPLES)],
         "protect_twins",

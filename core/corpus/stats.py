@@ -1,4 +1,4 @@
-"""What a corpus is made of, in numbers, and what of a planned trial does not fit it."""
+"""What a corpus is made of, in numbers."""
 
 from __future__ import annotations
 
@@ -77,27 +77,3 @@ def _of_lengths(counts: np.ndarray) -> dict[str, float]:
         return {"mean": 0.0, **dict.fromkeys(QUANTILES, 0.0)}
     values = np.quantile(counts, list(QUANTILES.values()))
     return {"mean": float(counts.mean()), **dict(zip(QUANTILES, values.tolist(), strict=True))}
-
-
-def check_trial(corpus: Corpus, batch_size: int, depth: int) -> list[str]:
-    """What of a planned trial does not fit this corpus, one sentence each; empty when all does.
-
-    ``batch_size``: training pairs in one step. ``depth``: the deepest rank that mining looks at.
-    """
-    train = corpus.splits.get("train")
-    n_pairs = train.only_positive().n_pairs if train is not None else 0
-    found = []
-    if not n_pairs:
-        found.append("The train split has no positive, so there is nothing to train on. Add judged training queries.")
-    elif batch_size > n_pairs:
-        found.append(
-            f"The batch size {batch_size:,} is larger than the {n_pairs:,} training pairs. Lower it to {n_pairs:,}."
-        )
-    if not len(corpus.split_query_rows("test")):
-        found.append("The test split has no positive, so there is nothing to evaluate on. Add judged test queries.")
-    if depth > corpus.n_documents:
-        found.append(
-            f"The window reaches to rank {depth:,}, deeper than the {corpus.n_documents:,} documents. "
-            f"Lower its end to {corpus.n_documents:,}."
-        )
-    return found

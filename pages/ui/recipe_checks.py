@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from core.audit import doctor_fit
 from core.sampling.batch import BATCH
 
 if TYPE_CHECKING:
@@ -24,27 +25,9 @@ def obstacles(recipe: Recipe, encoder: dict[str, Any], corpus: Corpus) -> list[s
     because = batch_reasons(encoder).get(recipe.batch.key)
     if because:
         found.append(f"{recipe.batch.title} cannot work: {because}. Choose shared towers or another piece.")
-    for split, use in (("train", "train on"), ("test", "measure with")):
-        if split not in corpus.splits or not len(corpus.split_query_rows(split)):
-            found.append(f"This corpus has no pairs to {use} (qrels/{split}.tsv). Choose another corpus or add them.")
-    for i, lane in enumerate(recipe.mined, 1):
-        if not lane.source.is_redrawn and lane.window.first > corpus.n_documents:
-            found.append(
-                f"Lane {i}: rank window {lane.window.first}-{lane.window.last} begins behind the last of this "
-                f"corpus's {corpus.n_documents:,} documents. Lower its first rank."
-            )
-    return found
+    return found + doctor_fit.obstacles(corpus, recipe)
 
 
-def warnings(recipe: Recipe, corpus: Corpus) -> list[str]:
+def warnings(recipe: Recipe, corpus: Corpus, batch_size: int | None = None) -> list[str]:
     """What the person should know before training it."""
-    found = []
-    for i, lane in enumerate(recipe.mined, 1):
-        if not lane.source.is_redrawn and lane.window.first <= corpus.n_documents < lane.window.last:
-            found.append(
-                f"Lane {i}: rank window {lane.window.first}-{lane.window.last} needs {lane.window.last:,} candidates, "
-                f"this corpus has {corpus.n_documents:,}. What there is will be used."
-            )
-    if recipe.schedule.key != "once" and not any(lane.source.is_dynamic for lane in recipe.mined):
-        found.append(f"The schedule ({recipe.schedule.summary().lower()}) changes nothing: no lane asks the model in training.")
-    return found
+    return doctor_fit.warnings(corpus, recipe, batch_size)
