@@ -161,7 +161,8 @@ def sentence(name: str, first: str, difference: Difference, p: float, measure: s
 
 
 def _short(value: float, *, sign: bool = False) -> str:
-    text = f"{value:+.3f}" if sign else f"{value:.3f}"
+    value = 0.0 if abs(value) < 0.0005 else value  # no "-.000"
+    text = f"{value:+.3f}" if sign and value else f"{value:.3f}"
     return text.replace("0.", ".", 1) if abs(value) < 1 else text
 
 

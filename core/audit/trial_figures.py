@@ -209,4 +209,5 @@ def wilson(n_hits: int, n: int, z: float = 1.96) -> tuple[float, float, float]:
     p = n_hits / n
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return p, max(0.0, float(centre - half)), min(1.0, float(centre + half))
+    # Rounding must not put the share itself outside, at 0 and at 1.
+    return p, max(0.0, min(p, float(centre - half))), min(1.0, max(p, float(centre + half)))

@@ -32,7 +32,8 @@ def pair_view(link: Link, chosen: Chosen, measure: str) -> None:
     with cells[0]:
         a = systems[link.bind(st.selectbox, "a", "A", options=keys, default=keys[0], format_func=names.get)]
     with cells[1]:
-        b = systems[link.bind(st.selectbox, "b", "B", options=keys, default=keys[1], format_func=names.get)]
+        other = next((s.key for s in chosen.comparison.systems[1:] if s.group != chosen.comparison.systems[0].group), keys[1])
+        b = systems[link.bind(st.selectbox, "b", "B", options=keys, default=other, format_func=names.get)]
     if a.key == b.key:
         st.info("A and B are the same. Choose another for one of them.", icon=":material/info:")
         return
@@ -111,6 +112,7 @@ def _changed(link: Link, ids: list[str], texts: list[str], values_a: np.ndarray,
         selection_mode="single-row",
         key="changed",
         column_config={
+            "query": st.column_config.TextColumn(width=230),
             "A": st.column_config.NumberColumn(format="%.3f", width=55),
             "B": st.column_config.NumberColumn(format="%.3f", width=55),
             "B - A": st.column_config.NumberColumn(format="%+.3f", width=65),

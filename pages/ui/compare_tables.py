@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.audit.compare import TRIAL, sentence
+from core.audit.compare import LEVEL, TRIAL, sentence
 from core.evaluate.metrics import MEASURES
 from pages.ui import charts
 from pages.ui.compare_data import Chosen, work_seconds
@@ -58,6 +58,7 @@ def measures_table(chosen: Chosen, measure: str) -> None:
         width="stretch",
         height=35 * (len(systems) + 1) + 3,
         key="measures",
+        placeholder="",
         column_config={
             "": st.column_config.TextColumn(width="medium"),
             f"95 % band of {measure}": st.column_config.TextColumn(
@@ -68,7 +69,8 @@ def measures_table(chosen: Chosen, measure: str) -> None:
         | {name: st.column_config.NumberColumn(format="%.1f", width=75, help=text) for name, text in helps.items()},
     )
     st.caption(
-        f"Means over n = {n:,} held-out queries, judged by {judged}. Green: the best of the column. Baselines: the encoder before training, and BM25."
+        f"Means over n = {n:,} held-out queries, judged by {judged}. Green: the best of the column. "
+        "Baselines: the encoder before training, and BM25."
     )
 
 
@@ -97,12 +99,14 @@ def cost_chart(chosen: Chosen, measure: str) -> None:
         measure,
         height=120 + 40 * len(systems),
     )
+    baselines = [band.mean for system, band in zip(systems, bands, strict=True) if system.kind != TRIAL]
     for i, (system, band) in enumerate(zip(systems, bands, strict=True)):
         if system.kind != TRIAL:
             figure.add_hline(
                 y=band.mean,
                 line={"color": BASELINE, "width": 1.3, "dash": "dash"},
                 annotation={"text": name_of(system.name), "font": {"size": 11, "color": BASELINE}},
+                annotation_position="top left" if band.mean == max(baselines) else "bottom left",
             )
             continue
         colour, _, symbol = trial_look(looks_of(systems)[i])
@@ -165,17 +169,14 @@ def tests_table(chosen: Chosen, measure: str) -> None:
     if not found:
         return
     told = [(comparison.systems[i], d, p) for i, d, p in found]
-    for system, difference, p in told:
-        is_shown = p <= 0.05
-        icon = (
-            ":material/trending_up:"
-            if is_shown and difference.mean > 0
-            else ":material/trending_down:"
-            if is_shown
-            else ":material/drag_handle:"
-        )
-        text = plain(sentence(system.name, first.name, difference, p, measure))
-        st.markdown(f"{icon} {text}" if is_shown else f":gray[{icon} {text}]")
+    with st.container(gap="xsmall"):
+        for system, difference, p in told:
+            text = plain(sentence(system.name, first.name, difference, p, measure))
+            if p <= LEVEL:
+                way = "up" if difference.mean > 0 else "down"
+                st.markdown(f":material/trending_{way}: {text}")
+            else:
+                st.markdown(f":gray[:material/drag_handle: {text}]")
     columns = {
         f"minus {first.name}": [system.name for system, _, _ in told],
         "mean difference": [d.mean for _, d, _ in told],
@@ -203,5 +204,6 @@ def tests_table(chosen: Chosen, measure: str) -> None:
             },
         )
         st.caption(
-            "Each pair of lines is answered by the same queries, so they are compared query by query. The sentences use the corrected p and .05."
+            "Each pair of lines is answered by the same queries, so they are compared query by query. "
+            f"The sentences use the corrected p and {LEVEL:g}."
         )
