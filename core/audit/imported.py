@@ -72,5 +72,6 @@ def _text_codes(corpus: Corpus) -> np.ndarray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    texts = pc.binary_join_element_wise(*(corpus.documents[name].cast(pa.large_string()) for name in ("title", "text")), "\0")
+    large = pa.large_string()
+    texts = pc.binary_join_element_wise(*(corpus.documents[name].cast(large) for name in ("title", "text")), pa.scalar("\0", large))
     return texts.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)

@@ -48,22 +48,18 @@ def load_corpus(spec: str | Path, *, format: str | None = None, cache: Path | No
     if address.format in ("irds", "hf"):
         return _load_dataset(address, cache, limits)
     layout = Layout(address.format, address.options)
-    try:
-        if address.format == "sample":
-            path, layout = sample.sample_folder(address.place), Layout()
-        else:
-            path = address.path
-        if path.is_dir():
-            if store.is_saved(path):
-                return Corpus.open(path)
-            return _load_folder(path, layout, cache, limits)
-        if path.is_file():
-            if path.name in MAIN_FILES and not layout.format:
-                raise CorpusError(f"{path}: is one file of a corpus, neither a folder nor a zip. Name the folder it lies in.")
-            return _load_file(path, layout, cache, limits)
-    except (OSError, ValueError) as error:  # a name too long, with a NUL, or not to be looked at
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
-        raise CorpusError(f"{address.place[:200]}: cannot be read ({reason}). Check the path and its permissions.") from None
+    if address.format == "sample":
+        path, layout = sample.sample_folder(address.place), Layout()
+    else:
+        path = address.path
+    if path.is_dir():
+        if store.is_saved(path):
+            return Corpus.open(path)
+        return _load_folder(path, layout, cache, limits)
+    if path.is_file():
+        if path.name in MAIN_FILES and not layout.format:
+            raise CorpusError(f"{path}: is one file of a corpus, neither a folder nor a zip. Name the folder it lies in.")
+        return _load_file(path, layout, cache, limits)
     raise CorpusError(f"{path}: there is no such folder or zip. Check the path; samples are written sample:NAME.")
 
 

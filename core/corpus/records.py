@@ -55,8 +55,6 @@ class RecordReader:
             except ValueError as problem:
                 n_empty += 1
                 self.faults.mend(file, BROKEN, f"{file}:{number}: {problem}")
-            if roles.negative or roles.label:
-                self.source = self.source or layout_of(roles, [record])
             if max(self.documents.n_rows, self.queries.n_rows) > self.limits.judgements:
                 self.faults.fatal(f"{file}: more than {self.limits.judgements:,} passages. Take a sample.")
                 return
@@ -76,6 +74,8 @@ class RecordReader:
         code = self.splits.setdefault(split, len(self.splits))
         query = self.queries.n_rows
         self.queries.add(text_of(record.get(roles.query_id)) if roles.query_id else "", text)
+        if not self.source and any(passage.is_negative for passage in found):
+            self.source = layout_of(roles, [record])
         for passage in found:
             self.documents.add(passage.doc_id, passage.title, passage.text)
             self.of_query.append(query)
@@ -120,11 +120,10 @@ class RecordReader:
         """The first mention of each, with an id, and the row of every mention: int64."""
         ids = mentions[id_column]
         has_id = pc.greater(pc.binary_length(ids), 0)
-        content = pc.binary_join_element_wise(*(mentions[c].cast(pa.large_string()) for c in text_columns), "\0")
+        content = _joined(*(mentions[c] for c in text_columns))
         keys = content
         if pc.any(has_id).as_py():
-            named = pc.binary_join_element_wise("i", ids.cast(pa.large_string()), "")
-            keys = pc.if_else(has_id, named, pc.binary_join_element_wise("t", content, ""))
+            keys = pc.if_else(has_id, _joined("i", ids), _joined("t", content))
         rows, firsts = _codes(keys)
         if keys is not content:
             self._note_other_texts(content, rows, firsts, has_id, ids, file)
@@ -146,6 +145,13 @@ class RecordReader:
             self.faults.remark(
                 f"{file}: {n_other:,} texts have an id that another text has, too (for example {example[:60]!r}); the first is kept."
             )
+
+
+def _joined(*parts: pa.ChunkedArray | str) -> pa.ChunkedArray:
+    """The parts of each row with NUL between, which no text holds; large strings, as all together may pass 2 GiB."""
+    large = pa.large_string()
+    cast = [pa.scalar(part, large) if isinstance(part, str) else part.cast(large) for part in parts]
+    return pc.binary_join_element_wise(*cast, pa.scalar("\0", large))
 
 
 def _codes(keys: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from core.errors import CorpusError
 
@@ -37,7 +37,7 @@ class Spec:
 
     def __str__(self) -> str:
         head = f"{self.format}:{self.place}" if self.format else self.place
-        return head + ("?" + urlencode(self.options, safe=" ,/") if self.options else "")
+        return head + ("?" + urlencode(self.options, safe=" ,/", quote_via=quote) if self.options else "")
 
     @property
     def is_path(self) -> bool:
@@ -45,13 +45,20 @@ class Spec:
 
     def absolute(self) -> Spec:
         """The same corpus, named so that it is found from any working folder."""
-        if not self.is_path:
+        if not self.is_path and not (self.format == "hf" and _exists(self.place)):
             return self
         return Spec(self.format, str(_path(self.place).resolve()), self.options)
 
     @property
     def path(self) -> Path:
-        return _path(self.place).resolve()
+        """The absolute path. Raises CorpusError for one that no file system takes."""
+        try:
+            found = _path(self.place).resolve()
+            found.exists()
+        except (OSError, ValueError, RuntimeError) as error:  # too long, with a NUL, a ring of links
+            reason = (error.strerror if isinstance(error, OSError) else None) or error
+            raise CorpusError(f"{self.place[:200]!r}: cannot be read ({reason}). Check the path.") from None
+        return found
 
 
 def parse_spec(text: str | Path, format: str | None = None) -> Spec:
