@@ -50,7 +50,16 @@ class Param:
 
     @property
     def label(self) -> str:
-        return self.name.replace("_", " ") + (f" ({self.unit})" if self.unit else "")
+        name = self.name.replace("_", " ")
+        # "steps (steps)" says nothing twice.
+        return name if not self.unit or self.unit.rstrip("s") in name else f"{name} ({self.unit})"
+
+    def said(self, value: Any) -> str:
+        """The value in words: "temperature .02", "no share mined"."""
+        name = self.name.replace("_", " ")
+        if self.type is bool:
+            return name if value else f"no {name}"
+        return f"{name} {value:g}" if self.type is float else f"{name} {value}"
 
     @property
     def rule(self) -> str:
@@ -160,7 +169,7 @@ class Piece:
 
     def summary(self) -> str:
         """Title and the values that differ from the defaults, for legends and tables."""
-        changed = [f"{p.name}={getattr(self, p.name)}" for p in self.params() if getattr(self, p.name) != p.default]
+        changed = [p.said(getattr(self, p.name)) for p in self.params() if getattr(self, p.name) != p.default]
         return self.title + (f" ({', '.join(changed)})" if changed else "")
 
 

@@ -37,7 +37,7 @@ with frame("Recipe", has_title=False) as session:
         gallery(link, link.recipe)
     else:
         with st.expander("Pieces", icon=":material/tune:", expanded=True):
-            recipe = compose(session, recipe, {str(row.folder): row.name for row in finished.values()})
+            recipe = compose(session, recipe, {row.id: row.name for row in finished.values()})
 
     encoder = encoder_of(link)
     stops = obstacles(recipe, encoder, corpus)

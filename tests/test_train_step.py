@@ -143,7 +143,7 @@ def test_in_batch_with_shared_mined_negatives_equals_a_plain_loop():
 
 def test_own_mined_negatives_meet_their_query_only():
     mined = [[5, 6], [7, 8], [9, 10], [11, 4]]
-    for batch in (NoBatch(), InBatch(share_mined=False)):
+    for batch in (NoBatch(), InBatch(shared_negatives=False)):
         stepper = stepper_of(batch, mined=(Lane(source=RandomCorpus(), per_query=2),))
         queries, documents = encode(stepper, "query", range(4)), encode(stepper, "document", range(12))
         others = [[d for d in range(4) if d != i] if batch.gives_negatives else [] for i in range(4)]

@@ -21,6 +21,11 @@ class LanePreview:
     candidates: Candidates
     columns: np.ndarray
     seconds: float
+    seconds_per_query: float
+
+    def seconds_for(self, n_queries: int, n_sampled: int) -> float:
+        """Estimated seconds to mine for ``n_queries``, from the two timings of the preview (one small sample, one whole)."""
+        return max(0.0, self.seconds + self.seconds_per_query * (n_queries - n_sampled))
 
     def fate(self, position: int) -> list[str]:
         """For one query, each candidate's fate: "picked", "kept", or the rule that refused it; real candidates only."""
@@ -102,10 +107,18 @@ def preview(
     """
     lanes = []
     for index, lane in enumerate(recipe.mined):
+        # Twice, a few queries and all: the difference is the cost of a query, the rest is paid once.
+        few = query_rows[: max(1, len(query_rows) // 8)]
+        mine_lane(lane, context, few[:1], np.random.default_rng(seed), index=index)  # compilation, first touch
         started = time.perf_counter()
+        mine_lane(lane, context, few, np.random.default_rng(seed), index=index)
+        middle = time.perf_counter()
         table = mine_lane(lane, context, query_rows, np.random.default_rng([seed, 8, index]), index=index)
         columns = pick(lane, table, np.random.default_rng([seed, 9, index]))
-        lanes.append(LanePreview(lane, table, columns, time.perf_counter() - started))
+        seconds = time.perf_counter() - middle
+        n_more = len(query_rows) - len(few)
+        per_query = max(0.0, seconds - (middle - started)) / n_more if n_more else seconds / len(query_rows)
+        lanes.append(LanePreview(lane, table, columns, seconds, per_query))
     cost = _cost(recipe, context, lanes, len(query_rows), epochs, batch_size, encode_seconds)
     return Preview(recipe, query_rows, tuple(lanes), cost)
 
@@ -120,7 +133,7 @@ def _cost(recipe, context, lanes, n_sampled: int, epochs: int, batch_size: int, 
     for lane in lanes:
         source = lane.lane.source
         times = epochs if source.is_redrawn else n_refreshes if source.is_dynamic else 1
-        scaled = lane.seconds * n_queries / max(1, n_sampled)
+        scaled = lane.seconds_for(n_queries, n_sampled)
         if source.is_redrawn:
             seconds += scaled * times
             continue

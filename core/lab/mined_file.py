@@ -38,7 +38,7 @@ def mine_to_file(
         if which in ("current", "start"):
             which = str(trial) if trial else ""
         if which not in kept:
-            kept[which] = trial_vectors(Path(which), corpus) if which else untrained_vectors(corpus, {"key": encoder}, similarity, seed)
+            kept[which] = trial_vectors((trial.parent if trial else Path()) / which, corpus) if which else untrained_vectors(corpus, {"key": encoder}, similarity, seed)
         return kept[which]
 
     context = MiningContext(corpus, vectors_of)

@@ -63,6 +63,7 @@ class TrialView:
                 "step": event.get("step"),
                 "epoch": event.get("epoch"),
                 "seconds": event.get("seconds"),
+                "train_seconds": event.get("train_seconds"),
                 "metrics": event.get("metrics") or {},
             }
         return sorted(points.values(), key=lambda point: point["step"] or 0)

@@ -113,14 +113,14 @@ class InBatch(BatchNegatives):
     key = "in-batch"
     title = "In-batch"
     source = DPR
-    share_mined: bool = param(True, "mined negatives of each query serve every query of the batch")
+    shared_negatives: bool = param(True, "mined negatives of each query serve every query of the batch")
 
     @property
     def shares_mined(self):
-        return self.share_mined
+        return self.shared_negatives
 
     def pools(self, step, state):
-        return _batch_pools(step, self.share_mined)
+        return _batch_pools(step, self.shared_negatives)
 
 
 @dataclass(frozen=True, kw_only=True)

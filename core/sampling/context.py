@@ -49,20 +49,12 @@ def score_pairs_padded(score, query_rows: np.ndarray, doc_rows: np.ndarray) -> n
     return scores
 
 
-class MiningContext:
-    """Everything shared by the lanes of one recipe on one corpus; costly parts are made when first asked for.
+class CorpusIndex:
+    """What mining needs of a corpus and no model changes: made when first asked for, shared by every context of the corpus."""
 
-    ``vectors_of``: gives the Vectors of ``"current"`` (the model as it is now), ``"start"`` (before the
-    first step) or of a trial's folder.
-    """
-
-    def __init__(self, corpus: Corpus, vectors_of: Callable[[str], Vectors]):
+    def __init__(self, corpus: Corpus):
         self.corpus = corpus
-        self._vectors_of = vectors_of
-
-    def vectors(self, which: str = "current") -> Vectors:
-        """Vectors of one model; see the class."""
-        return self._vectors_of(which)
+        self._twins: dict[float, Judgements] = {}
 
     @cached_property
     def bm25(self) -> BM25:
@@ -103,10 +95,6 @@ class MiningContext:
             self._twins[threshold] = self._find_twins(threshold)
         return self._twins[threshold]
 
-    @cached_property
-    def _twins(self) -> dict[float, Judgements]:
-        return {}
-
     def _find_twins(self, threshold: float) -> Judgements:
         from core.search.twins import twin_matrix
 
@@ -120,6 +108,42 @@ class MiningContext:
             np.ones(of_pair.nnz, np.int16),
             self.corpus.positives.n_queries,
         )
+
+
+class MiningContext:
+    """Everything that the lanes of one recipe share on one corpus.
+
+    ``vectors_of``: gives the Vectors of ``"current"`` (the model as it is now), ``"start"`` (before the first step) or of
+    a trial. ``index``: the corpus's, when another context made it already.
+    """
+
+    def __init__(self, corpus: Corpus, vectors_of: Callable[[str], Vectors], index: CorpusIndex | None = None):
+        self.corpus = corpus
+        self.index = index or CorpusIndex(corpus)
+        self._vectors_of = vectors_of
+
+    def vectors(self, which: str = "current") -> Vectors:
+        """Vectors of one model; see the class."""
+        return self._vectors_of(which)
+
+    @property
+    def bm25(self) -> BM25:
+        """The lexical index over the whole corpus."""
+        return self.index.bm25
+
+    @property
+    def training_pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """(query_rows, doc_rows) of every positive pair of the training split."""
+        return self.index.training_pairs
+
+    @property
+    def protected(self) -> Judgements:
+        """Known positives and documents with exactly a positive's text: never a negative of that query."""
+        return self.index.protected
+
+    def twins(self, threshold: float) -> Judgements:
+        """Documents whose shingles overlap a known positive's by ``threshold`` or more, by query."""
+        return self.index.twins(threshold)
 
 
 def identical_groups(texts: list[str]) -> np.ndarray:

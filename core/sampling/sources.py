@@ -214,7 +214,7 @@ class StaticDense(Source):
     source = Citation(
         "Gillick et al.", 2019, "Learning Dense Representations for Entity Retrieval", "https://arxiv.org/abs/1909.10506"
     )
-    trial: str = param("", "folder of the finished trial to search with; empty = the encoder before training")
+    trial: str = param("", "id or folder of the finished trial to search with; empty = the encoder before training")
 
     def retrieve(self, context, query_rows, depth, rng):
         return search_vectors(context, self.trial or "start", query_rows, depth)

@@ -56,7 +56,7 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
     model = encoder.build(doc_texts, config.seed)
     doc_tokens, query_tokens = model.tokenize(doc_texts), model.tokenize(query_texts)
     stepper = Stepper(recipe, model, config.learning_rate, query_tokens, doc_tokens)
-    context = MiningContext(corpus, CurrentVectors(stepper, corpus).of)
+    context = MiningContext(corpus, CurrentVectors(stepper, corpus, folder.parent).of)
     query_rows, positive_rows = recipe.positives.pairs(context)
     _check(corpus, recipe, query_rows)
     batch_size = min(config.batch_size, len(query_rows))

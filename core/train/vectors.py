@@ -14,22 +14,25 @@ from core.train.step import Stepper
 
 
 class CurrentVectors:
-    """Vectors of the model in training, encoded at most once for each step, and of other models by folder."""
+    """Vectors of the model in training, encoded at most once for each step, and of other trials.
 
-    def __init__(self, stepper: Stepper, corpus: Corpus):
-        self.stepper, self.corpus = stepper, corpus
+    ``home``: the folder that holds the trials, so that a recipe can name one by its id; an absolute folder stands for itself.
+    """
+
+    def __init__(self, stepper: Stepper, corpus: Corpus, home: Path):
+        self.stepper, self.corpus, self.home = stepper, corpus, home
         self._current: tuple[int, Vectors] | None = None
         self._others: dict[str, Vectors] = {}
 
     def of(self, which: str) -> Vectors:
-        """``"current"``; ``"start"``, which only the first step may ask for; or a trial's folder."""
+        """``"current"``; ``"start"``, which only the first step may ask for; or a trial's id or folder."""
         step = self.stepper.n_done
         if which == "current" or (which == "start" and step == 0):
             if self._current is None or self._current[0] != step:
                 self._current = step, self._encode()
             return self._current[1]
         if which not in self._others:
-            self._others[which] = trial_vectors(Path(which), self.corpus)
+            self._others[which] = trial_vectors(self.home / which, self.corpus)
         return self._others[which]
 
     def _encode(self) -> Vectors:

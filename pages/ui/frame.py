@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
+from core.params import digest
 from pages.ui import services, site
 from pages.ui.links import Link
 from pages.ui.problems import problems_shown
@@ -36,8 +36,12 @@ class Session:
 
     @property
     def owner(self) -> str:
-        """A random id of this visit, so that the queue can be fair; no cookie, no account."""
-        return st.session_state.setdefault("_owner", secrets.token_hex(8))
+        """Who asks, so that the queue can be fair: a digest of the visitor's address and browser, the same after a refresh.
+
+        No cookie, no account; two people behind one address with the same browser count as one.
+        """
+        known = [st.context.ip_address, st.context.headers.get("User-Agent")]
+        return digest([part if isinstance(part, str) else "" for part in known])  # a page run by a test has neither
 
     @property
     def workspace(self) -> Workspace:

@@ -31,7 +31,7 @@ SLOT_HELP = {
 def compose(session: Session, recipe: Recipe, trials: dict[str, str]) -> Recipe:
     """The recipe that the slots describe, written into the link; the one passed in while they describe none.
 
-    ``trials``: the folders of finished trials of this corpus with their names, for the sources that want one.
+    ``trials``: the ids of finished trials of this corpus with their names, for the sources that want one.
     """
     draft = _draft(recipe)
     encoder = encoder_of(session.link)
@@ -144,7 +144,7 @@ def _trial(piece: Piece, prefix: str, trials: dict[str, str]) -> Piece:
         options,
         now,
         f"{prefix}.trial",
-        shown=lambda folder: shorten(trials.get(folder, "another trial"), 40) if folder else "the untrained encoder",
+        shown=lambda name: shorten(trials.get(name, "another trial"), 40) if name else "the untrained encoder",
         help="A finished trial of this corpus whose model is searched."
         + ("" if trials else " None has finished yet; until then the untrained encoder is searched."),
     )

@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ import numpy as np
 import streamlit as st
 
 from core.errors import TrialError
-from core.sampling.context import MiningContext, Vectors
+from core.sampling.context import CorpusIndex, MiningContext, Vectors
 
 if TYPE_CHECKING:
     from core.audit.preview import Preview
@@ -54,42 +53,21 @@ def encodings(fingerprint: str, who: str, encoder: str, _corpus: Corpus, _folder
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _shared(fingerprint: str, _corpus: Corpus) -> MiningContext:
-    def refuse(which: str) -> Vectors:
-        raise TrialError(f"No vectors of {which!r} here.")
-
-    return MiningContext(_corpus, refuse)
+def corpus_index(fingerprint: str, _corpus: Corpus) -> CorpusIndex:
+    """The corpus's lexical index, protected pairs and near copies, once for all visitors."""
+    return CorpusIndex(_corpus)
 
 
 def shared_context(corpus: Corpus) -> MiningContext:
-    """The corpus's lexical index, protected pairs and near copies, once for all visitors; it has no vectors of its own."""
-    return _shared(corpus.fingerprint, corpus)
+    """A context on the shared index that has no vectors of its own."""
+
+    def refuse(which: str) -> Vectors:
+        raise TrialError(f"No vectors of {which!r} here.")
+
+    return MiningContext(corpus, refuse, corpus_index(corpus.fingerprint, corpus))
 
 
-class PreviewContext(MiningContext):
-    """A context with its own vectors whose lexical index, protected pairs and twins are the corpus's shared ones."""
-
-    def __init__(self, shared: MiningContext, vectors_of):
-        super().__init__(shared.corpus, vectors_of)
-        self._base = shared
-
-    @cached_property
-    def bm25(self):
-        return self._base.bm25
-
-    @cached_property
-    def training_pairs(self):
-        return self._base.training_pairs
-
-    @cached_property
-    def protected(self):
-        return self._base.protected
-
-    def twins(self, threshold: float):
-        return self._base.twins(threshold)
-
-
-def context_of(corpus: Corpus, recipe: Recipe, scorer: Scorer) -> PreviewContext:
+def context_of(corpus: Corpus, recipe: Recipe, scorer: Scorer) -> MiningContext:
     """What ``recipe`` would see on the corpus when its model is the scorer's."""
 
     def vectors_of(which: str) -> Vectors:
@@ -97,7 +75,7 @@ def context_of(corpus: Corpus, recipe: Recipe, scorer: Scorer) -> PreviewContext
         if which == "start":
             who = UNTRAINED
         elif which != "current":
-            who = next((i for i, path in scorer.folders.items() if str(path) == which), "")
+            who = next((i for i, path in scorer.folders.items() if which in (i, str(path))), "")
             if not who:
                 raise TrialError("The trial that this recipe mines with is not a finished trial of this corpus. Choose one in the lane.")
         if who != UNTRAINED:
@@ -105,12 +83,12 @@ def context_of(corpus: Corpus, recipe: Recipe, scorer: Scorer) -> PreviewContext
         made, _ = encodings(corpus.fingerprint, who, encoder, corpus, folder)
         return dataclasses.replace(made, similarity=recipe.signal.similarity)
 
-    return PreviewContext(_shared(corpus.fingerprint, corpus), vectors_of)
+    return MiningContext(corpus, vectors_of, corpus_index(corpus.fingerprint, corpus))
 
 
 def training_queries(corpus: Corpus) -> np.ndarray:
     """Rows of the queries with a training pair, ascending."""
-    return np.unique(_shared(corpus.fingerprint, corpus).training_pairs[0])
+    return np.unique(corpus_index(corpus.fingerprint, corpus).training_pairs[0])
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -136,7 +114,7 @@ def sampled_queries(corpus: Corpus) -> np.ndarray:
     """The training queries on which every recipe is previewed."""
     from core.audit.preview import sample_queries
 
-    return sample_queries(_shared(corpus.fingerprint, corpus), N_QUERIES, SEED)
+    return sample_queries(shared_context(corpus), N_QUERIES, SEED)
 
 
 def previewed(corpus: Corpus, recipe: Recipe, scorer: Scorer, query_row: int) -> tuple[Preview, PreviewContext, float]:
