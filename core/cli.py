@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import keyword
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+from core.corpus.spec import SPEC_HELP
 from core.errors import UserError
 
 
@@ -21,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from core import commands
 
     try:
-        answer: dict[str, Any] | None = getattr(commands, options.command.replace("-", "_"))(options)
+        answer: dict[str, Any] | None = getattr(commands, _function(options.command))(options)
     except UserError as error:
         print(f"negspace: {error}", file=sys.stderr)
         return 2
@@ -36,6 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _function(command: str) -> str:
+    """The function in core/commands.py of a command; a word of Python's own gets an underscore, as in import_."""
+    name = command.replace("-", "_")
+    return name + "_" if keyword.iskeyword(name) else name
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str):  # one line, exit code 2, as for every other user error
         self.exit(2, f"{self.prog}: {message}. See '{self.prog} --help'.\n")
@@ -47,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     everywhere = _Parser(add_help=False)
     everywhere.add_argument("--json", action="store_true", help="one JSON object on the last line of stdout")
     corpus = _Parser(add_help=False)
-    corpus.add_argument("corpus", metavar="CORPUS", help="a folder or zip in BEIR layout, or sample:NAME")
+    corpus.add_argument("corpus", metavar="CORPUS", help=SPEC_HELP)
     hiding = "hide this share of the training positives of queries with several, and count them as truth"
     corpus.add_argument("--hide-positives", type=float, metavar="SHARE", help=hiding)
     corpus.add_argument("--hide-seed", type=int, default=0, metavar="S", help="which positives are hidden (default: 0)")
@@ -71,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     mine.add_argument("--trial", metavar="DIR", help="mine with this finished trial's model (default: the untrained encoder)")
     mine.add_argument("--out", required=True, metavar="FILE.parquet")
     commands.add_parser("doctor", parents=[everywhere, corpus, place], help="examine a corpus before anybody blames its negatives")
+    bring = commands.add_parser("import", parents=[everywhere, corpus, place], help="write any readable corpus in BEIR's layout")
+    bring.add_argument("--out", required=True, metavar="FOLDER", help="a new or empty folder; mined negatives go into imported.jsonl")
     compare = commands.add_parser("compare", parents=[everywhere, place], help="compare finished trials")
     compare.add_argument("trials", nargs="+", metavar="TRIAL", help="a trial's folder, or its id in the workspace")
     bench = commands.add_parser("bench", parents=[everywhere], help="measure speed side by side with the peers")

@@ -105,6 +105,21 @@ def doctor(options: Namespace) -> Answer:
     return report(corpus, findings)
 
 
+def import_(options: Namespace) -> Answer:
+    """Write a corpus of any readable format in BEIR's layout, its imported negatives beside it."""
+    from core.corpus.write import write_beir
+
+    _, corpus = _corpus(options)
+    folder = write_beir(corpus, Path(options.out))
+    for note in corpus.notes:
+        print(f"note: {note}")
+    n_negatives = len(corpus.imported) if corpus.imported is not None else 0
+    told = f", {n_negatives:,} imported negatives ({corpus.imported.source})" if corpus.imported is not None else ""
+    print(f"{corpus.n_documents:,} documents, {corpus.n_queries:,} queries, {corpus.positives.n_pairs:,} positives{told} -> {folder}")
+    counts = {"documents": corpus.n_documents, "queries": corpus.n_queries, "positives": corpus.positives.n_pairs}
+    return {"out": str(folder), "fingerprint": corpus.fingerprint, **counts, "imported_negatives": n_negatives}
+
+
 def compare(options: Namespace) -> Answer:
     """Compare finished trials on their held-out queries."""
     from core.audit.compare import compare_trials

@@ -19,9 +19,10 @@ def positive_pairs(corpus: Corpus) -> list[dict[str, str]]:
         queries, documents, grades = table.pairs()
         keep = grades >= 1
         texts = corpus.documents.take(documents[keep]).to_pylist()
-        for q_id, q, d in zip(corpus.query_ids(queries[keep]), corpus.query_texts(queries[keep]), texts, strict=True):
-            row = {"query_id": q_id, "question": q, "doc_id": d["doc_id"], "title": d["title"], "answer": d["text"]}
-            rows.append(row | {"grade": int(table.grade_of(corpus.query_rows([q_id]), corpus.doc_rows([d["doc_id"]]))[0]), "split": split})
+        columns = (corpus.query_ids(queries[keep]), corpus.query_texts(queries[keep]), texts, grades[keep].tolist())
+        for query_id, question, d, grade in zip(*columns, strict=True):
+            row = {"query_id": query_id, "question": question, "doc_id": d["doc_id"], "title": d["title"], "answer": d["text"]}
+            rows.append(row | {"grade": grade, "split": split})
     return rows
 
 

@@ -33,6 +33,7 @@ def choose_corpus(session: Session) -> None:
     ways = {
         "sample": ":material/inventory_2: Sample",
         "upload": ":material/upload_file: Upload",
+        "table": ":material/table: Table or mined set",
         "path": ":material/folder: Path on this machine",
     }
     way = session.link.bind(st.segmented_control, "way", "Where from", options=list(ways), format_func=ways.get)
@@ -40,9 +41,13 @@ def choose_corpus(session: Session) -> None:
         _samples(session)
     elif way == "upload":
         _upload(session)
+    elif way == "table":
+        from pages.ui.corpus_import import import_table
+
+        import_table(session)
     else:
         _path(session)
-    if way != "sample":
+    if way in ("upload", "path"):
         with st.expander("How the files must look", icon=":material/help:"):
             st.markdown(LAYOUT)
     _used_before(session)
@@ -86,25 +91,28 @@ def _upload(session: Session) -> None:
         with st.status("Reading the files ...", expanded=False) as status:
             corpus = load_uploads({file.name: file for file in files}, name.strip() or first or "uploaded")
             status.update(label="Keeping a copy in the workspace ...")
-            folder = session.workspace.uploads / f"{_slug(corpus.name)}-{corpus.fingerprint}"
-            if not folder.exists():
-                corpus.save(folder)
-        know(session, corpus, str(folder))
+            spec = keep_copy(session, corpus)
+        know(session, corpus, spec)
 
 
 def _path(session: Session) -> None:
-    from core.corpus.load import load_corpus
+    from core.corpus.load import absolute_spec, load_corpus
 
     with st.form("path", width=720):
-        text = st.text_input("Folder or zip on the machine that runs this server", placeholder="/data/my-corpus")
+        text = st.text_input(
+            "Folder, zip, table or data set, as the machine that runs this server knows it",
+            placeholder="/data/my-corpus",
+            help="Also TREC folders and tables with their columns, such as `csv:/data/faq.csv?query=question&positive=answer`, "
+            "`irds:beir/scifact` (ir_datasets) and `hf:NAME` (hub data sets).",
+        )
         is_sent = st.form_submit_button("Load the corpus", type="primary", icon=":material/folder_open:")
     if is_sent and not text.strip():
         st.warning("Write the path of a folder or a zip first.", icon=":material/edit:")
     elif is_sent:
-        path = Path(text.strip()).expanduser()
-        with st.spinner(f"Reading {code(str(path))} ..."):
-            corpus = load_corpus(path, cache=session.workspace.corpora)
-        know(session, corpus, str(path.resolve()))
+        spec = absolute_spec(text.strip())
+        with st.spinner(f"Reading {code(spec)} ..."):
+            corpus = load_corpus(spec, cache=session.workspace.corpora)
+        know(session, corpus, spec)
 
 
 def _used_before(session: Session) -> None:
@@ -123,6 +131,14 @@ def _used_before(session: Session) -> None:
                 )
             size.caption(f"{row.n_documents:,} documents, {row.n_queries:,} queries")
             age.caption(ago(row.added))
+
+
+def keep_copy(session: Session, corpus: Corpus) -> str:
+    """Save the corpus in the workspace and return what opens it again."""
+    folder = session.workspace.uploads / f"{_slug(corpus.name)}-{corpus.fingerprint}"
+    if not folder.exists():
+        corpus.save(folder)
+    return str(folder)
 
 
 def know(session: Session, corpus: Corpus, spec: str) -> None:
