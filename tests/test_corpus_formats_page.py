@@ -9,6 +9,8 @@ from streamlit.testing.v1 import AppTest
 
 from core.cli import main
 from core.corpus.load import load_corpus
+from core.lab.corpora import add_corpus
+from core.lab.store import Store
 from tests import corpus_exports as out
 
 ROWS = [{"q": f"what is *{i}*?", "a": f"<b>it is {i}</b>", "neg": f"it is {i + 1}"} for i in range(10)]
@@ -39,6 +41,21 @@ def test_a_table_is_previewed_guessed_and_made_a_corpus(root, tmp_path, workspac
     assert not at.exception and not at.error
     saved = [load_corpus(folder) for folder in (workspace / "uploads").iterdir()]
     assert [corpus.n_queries for corpus in saved] == [10] and len(saved[0].imported) == 10
+
+
+def test_imported_negatives_are_looked_at_without_training(root, tmp_path, workspace):
+    rows = [*ROWS, {"q": "what is *3*?", "a": "<b>it is 3</b>", "neg": "<b>it is 3</b>"}]
+    corpus = load_corpus(out.write_csv(rows, tmp_path / "faq.csv"))
+    store = Store()
+    add_corpus(store, spec=str(tmp_path / "faq.csv"), name="faq", fingerprint=corpus.fingerprint, n_documents=1, n_queries=1)
+    store.close()
+    at = AppTest.from_file(str(root / "pages" / "corpus.py"), default_timeout=60)
+    at.query_params["corpus"], at.query_params["view"] = corpus.fingerprint, "imported"
+    at.run()
+    assert not at.exception and not at.error
+    table = next(frame.value for frame in at.dataframe if "verdict" in frame.value)
+    assert table["text"].tolist() == ["it is 4", "<b>it is 3</b>"]
+    assert table["verdict"].tolist() == ["no reason found", "a labelled positive"]
 
 
 def test_what_cannot_be_read_is_said(root):

@@ -192,6 +192,8 @@ HAND_MADE: dict[str, dict[str, bytes]] = {
     "deep JSON": {"x.jsonl": b'{"query":' + b"[" * 100_000},
     "deep JSON list": {"x.json": b"[" * 100_000},
     "a huge number": {"x.jsonl": b'{"query": "a", "positive": ' + b"9" * 10_000 + b"}"},
+    "a score beyond a float": {"x.jsonl": b'{"query": "a", "pos": ["b"], "neg": ["c"], "neg_scores": [1%s]}' % (b"0" * 400)},
+    "a label beyond a float": {"x.jsonl": b'{"query": "a", "pos": "b", "label": 1%s}' % (b"0" * 400)},
     "halves of characters": {"x.jsonl": b'{"query": "\\ud800", "positive": "\\udfff"}\n'},
     "NUL everywhere": {"x.csv": b"query,positive\n\0a,\0b\n"},
     "entities that grow": TREC | {"topics.xml": GROWING},

@@ -75,3 +75,26 @@ def _text_codes(corpus: Corpus) -> np.ndarray:
     large = pa.large_string()
     texts = pc.binary_join_element_wise(*(corpus.documents[name].cast(large) for name in ("title", "text")), pa.scalar("\0", large))
     return texts.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+
+
+def imported_columns(corpus: Corpus, query_row: int) -> dict[str, list]:
+    """The imported negatives of one query as columns: rank, doc_id, text, score (None = none), verdict ('kept' or the rule)."""
+    found = imported_candidates(corpus, np.array([query_row]))
+    is_real = found.doc_rows[0] >= 0
+    rows = found.doc_rows[0][is_real]
+    names = [*found.rules, "kept"]  # KEPT is -1, the last one
+    return {
+        "rank": found.ranks[0][is_real].tolist(),
+        "doc_id": corpus.doc_ids(rows),
+        "text": corpus.document_texts(rows),
+        "score": [None if np.isnan(score) else float(score) for score in found.scores[0][is_real]],
+        "verdict": [names[rule] for rule in found.decided_by[0][is_real]],
+    }
+
+
+def first_query_row(corpus: Corpus) -> int:
+    """The first query with an imported negative that is a labelled positive or a copy of one, else with any; -1 = none has."""
+    found = imported_candidates(corpus)
+    doubtful = np.flatnonzero((found.decided_by >= 0).any(1))
+    rows = found.query_rows[doubtful] if len(doubtful) else found.query_rows
+    return int(rows[0]) if len(rows) else -1
