@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -110,6 +110,7 @@ class Cards:
 
     ``results``: None for a corpus without a trial (the preview): then there is no history. ``models``: name -> vectors, the
     last of which decides hardness and doubts. ``whole``: the trial's candidates when they are already in memory.
+    ``ranks(query_row)``: name -> (rank int64 (C,), score float32 (C,)) of every document by each source, rank 0 = not returned.
     """
 
     def __init__(
@@ -121,6 +122,8 @@ class Cards:
         whole: TrialTable | None = None,
     ):
         self.corpus, self.results, self.models, self.context, self.whole = corpus, results, models, context, whole
+        # The table and the card of one query ask for the same ranks; two hold the last query's and this one's.
+        self.ranks = lru_cache(maxsize=2)(self._ranks)
 
     @property
     def main(self) -> Vectors:
@@ -133,7 +136,7 @@ class Cards:
         scores = self.main.score_pairs(np.full(len(rows), query_row), rows)
         return rows[np.argsort(-scores, kind="stable")]
 
-    def ranks(self, query_row: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    def _ranks(self, query_row: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """name -> (rank int64 (C,), score float32 (C,)) of every document for the query, by each source; rank 0 = not returned."""
         bm25 = self.context.bm25.scores(self.corpus.query_texts([query_row])[0])
         views = {"BM25": _ranked(bm25, bm25 != 0)}

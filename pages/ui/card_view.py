@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from core.corpus.corpus import Corpus
 
 SHOWN_POSITIVES = 3
-TEXT_HEIGHT = 210
+# Texts longer than this scroll in a box of that height; shorter ones stand side by side in full.
+LONG_TEXT, TEXT_HEIGHT = 900, 260
 HARDNESS_COLOURS = {"easy": "gray", "semi-hard": "orange", "hard": "red"}
 HARDNESS_HELP = (
     f"easy: more than {SEMI_HARD_MARGIN:g} below the query's lowest positive; semi-hard: closer than that; hard: at "
@@ -86,7 +87,9 @@ def _texts(corpus: Corpus, card: WhyCard) -> None:
         st.caption(f":material/star: Query {code(corpus.query_ids([card.query_row])[0])}")
         show(corpus.query_texts([card.query_row])[0], terms)
     positive, candidate = st.columns(2, gap="small")
-    with positive.container(border=True, height=TEXT_HEIGHT, gap="xsmall"):
+    shown = [card.doc_row, *card.positive_rows[:SHOWN_POSITIVES]]
+    height = TEXT_HEIGHT if max(map(len, corpus.document_texts(shown))) > LONG_TEXT or len(shown) > 2 else "stretch"
+    with positive.container(border=True, height=height, gap="xsmall"):
         if not card.positive_rows:
             st.caption("This query has no known positive.")
         # The positive nearest to the candidate first: that is the one to read beside it.
@@ -96,7 +99,7 @@ def _texts(corpus: Corpus, card: WhyCard) -> None:
             _document(corpus, row, terms, f":material/circle: Positive{near}")
         if len(rows) > SHOWN_POSITIVES:
             st.caption(f"and {len(rows) - SHOWN_POSITIVES:,} more.")
-    with candidate.container(border=True, height=TEXT_HEIGHT, gap="xsmall"):
+    with candidate.container(border=True, height=height, gap="xsmall"):
         _document(corpus, card.doc_row, terms, ":material/close: Candidate")
 
 
