@@ -9,8 +9,7 @@ import time
 import pyarrow as pa
 import pytest
 
-from core.corpus import load as load_module
-from core.corpus import sample
+from core.corpus import formats, sample
 from core.corpus.corpus import Corpus
 from core.corpus.judgements import Judgements
 from core.corpus.load import load_corpus, load_uploads, sample_names
@@ -104,13 +103,13 @@ def test_another_format_is_refused(corpus, tmp_path):
 def reads(monkeypatch) -> list[str]:
     """The names of the corpora that were read from their source."""
     names: list[str] = []
-    real = load_module.read_beir
+    real = formats.read_beir
 
     def counting(members, name, *rest):
         names.append(name)
         return real(members, name, *rest)
 
-    monkeypatch.setattr(load_module, "read_beir", counting)
+    monkeypatch.setattr(formats, "read_beir", counting)
     return names
 
 

@@ -54,11 +54,14 @@ def test_the_python_in_use_has_the_pinned_versions():
     from importlib.metadata import PackageNotFoundError, version
 
     wrong = []
+    not_for_tests = {normal(re.split(r"[<>=]", line)[0]) for line in PROJECT["optional-dependencies"]["irds"]}
     for name in (normal(re.split(r"[<>=]", line)[0]) for line in requirements()):
         try:
             found = version(name).split("+")[0]
         except PackageNotFoundError:
             found = "missing"
+            if name in not_for_tests:
+                continue
         if found != pins()[name] and name != "setuptools":
             wrong.append(f"{name}: {found}, pinned {pins()[name]}")
     assert wrong == []
