@@ -5,6 +5,16 @@ import streamlit as st
 from pages.ui import empty, frame, page_button, plain, problems_shown, tiles
 from pages.ui.browse import browse, in_order
 from pages.ui.corpora import choose_corpus
+from pages.ui.corpus_doctor import doctor
+from pages.ui.corpus_imported import imported
+from pages.ui.corpus_planted import planted
+
+VIEWS = {
+    "inside": ":material/search: Look inside",
+    "doctor": ":material/stethoscope: Doctor",
+    "planted": ":material/visibility_off: Planted truth",
+    "imported": ":material/move_to_inbox: Imported negatives",
+}
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
@@ -46,6 +56,11 @@ def contents(corpus) -> None:
             st.dataframe({"what was found, and what was done": faults}, hide_index=True, width="stretch")
 
 
+def views_of(corpus) -> list[str]:
+    """The views that this corpus has: only a mined set brought negatives along."""
+    return [name for name in VIEWS if name != "imported" or corpus.imported is not None]
+
+
 with frame("Corpus", has_title=False) as session:
     link = session.link
     if link.corpus is None:
@@ -83,5 +98,14 @@ with frame("Corpus", has_title=False) as session:
         )
         page_button("Choose a recipe", "recipe", key="recipe", icon=":material/arrow_forward:", query=None)
     contents(corpus)
-    st.subheader("Look inside", anchor=False)
-    browse(corpus, link)
+    view = link.bind(
+        st.segmented_control, "view", "View", options=views_of(corpus), format_func=VIEWS.get, label_visibility="collapsed"
+    )
+    if view == "doctor":
+        doctor(session, corpus)
+    elif view == "planted":
+        planted(session, corpus)
+    elif view == "imported":
+        imported(corpus, link)
+    else:
+        browse(corpus, link)

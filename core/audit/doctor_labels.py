@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from core.audit.doctor_finding import MOST_EXAMPLES, Example, Finding, Patient, answered, some
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
 MOST_SUSPECTS = 1000
 SUSPECT_RANK = 1000
-BLOCK_SUSPECTS = 64
+BLOCK_SUSPECTS = 16
 BLOCK_TEXTS = 20_000
 
 
@@ -54,7 +59,8 @@ def multi_positive_queries(patient: Patient) -> Finding:
     return answered(
         "multi_positive_queries", "Queries with several positives", "note", len(rows), n_queries, "queries",
         f"{some(len(rows), n_queries, 'queries')} have several positives, {int(counts.max(initial=0)):,} at most. "
-        "All of a query's positives are kept out of its negatives here; a tool that masks only the pair's own positive would train against the others.",
+        "All of a query's positives are kept out of its negatives here; "
+        "a tool that masks only the pair's own positive would train against the others.",
         "No query has more than one positive.",
         [Example(query_row=int(row), note=f"{int(counts[row]):,} positives") for row in rows[most][:MOST_EXAMPLES]],
     )  # fmt: skip
@@ -177,14 +183,14 @@ def _pairs_without_a_word(patient: Patient) -> tuple[np.ndarray, np.ndarray]:
     from scipy.sparse import csr_matrix
 
     query_rows, doc_rows, _ = patient.corpus.positives.pairs()
-    terms, starts, vocabulary = patient.words
+    _, starts, vocabulary = patient.words
     asked, query_starts, _ = patient.query_words
     shape = (patient.corpus.n_queries, len(vocabulary))
     words = _in_documents(patient)[asked]
     is_known = words >= 0
     rows = np.repeat(np.arange(len(query_starts) - 1), np.diff(query_starts))
     queries = csr_matrix((np.ones(is_known.sum(), np.int32), (rows[is_known], words[is_known])), shape=shape)
-    documents = csr_matrix((np.ones(len(terms), np.int32), terms, starts), shape=(len(starts) - 1, len(vocabulary)))
+    documents = _word_matrix(patient)
     common = [np.empty(0, np.int64)]
     for first in range(0, len(query_rows), BLOCK_TEXTS):
         part = slice(first, first + BLOCK_TEXTS)
@@ -192,6 +198,16 @@ def _pairs_without_a_word(patient: Patient) -> tuple[np.ndarray, np.ndarray]:
     has_words = (np.diff(query_starts)[query_rows] > 0) & (np.diff(starts)[doc_rows] > 0)
     is_suspect = (np.concatenate(common) == 0) & has_words
     return query_rows[is_suspect], doc_rows[is_suspect]
+
+
+def _word_matrix(patient: Patient) -> csr_matrix:
+    """(C, V): the words of each document, a repeated one repeatedly; the numbers of words are not copied."""
+    from scipy.sparse import csr_matrix
+
+    terms, starts, vocabulary = patient.words
+    is_small = starts[-1] < 2**31  # row starts as wide as the words' numbers, or both would be widened
+    starts = starts.astype(np.int32) if is_small else starts
+    return csr_matrix((np.ones(len(terms), np.int32), terms, starts), shape=(len(starts) - 1, len(vocabulary)))
 
 
 def _in_documents(patient: Patient) -> np.ndarray:
@@ -205,10 +221,10 @@ def _n_sharing(patient: Patient, query_rows: np.ndarray) -> np.ndarray:
     """How many documents share a word with each query: all of these stand before one that shares none, for BM25."""
     from scipy.sparse import csr_matrix
 
-    terms, starts, vocabulary = patient.words
+    vocabulary = patient.words[2]
     asked, query_starts, _ = patient.query_words
     words = _in_documents(patient)[asked]
-    documents = csr_matrix((np.ones(len(terms), np.int32), terms, starts), shape=(len(starts) - 1, len(vocabulary)))
+    documents = _word_matrix(patient)
     counts = np.zeros(len(query_rows), np.int64)
     for first in range(0, len(query_rows), BLOCK_SUSPECTS):
         rows = query_rows[first : first + BLOCK_SUSPECTS]
@@ -230,6 +246,10 @@ def _untrained_ranks(patient: Patient, query_rows: np.ndarray, doc_rows: np.ndar
     model = make_encoder("static").build([], 0)
     wanted, places = np.unique(query_rows, return_inverse=True)
     texts = patient.texts
-    documents = [model.encode_texts(texts[i : i + BLOCK_TEXTS], "document") for i in range(0, len(texts), BLOCK_TEXTS)]
+    documents = np.empty((len(texts), model.dim), np.float32)
+    for i in range(0, len(texts), BLOCK_TEXTS):
+        documents[i : i + BLOCK_TEXTS] = model.encode_texts(texts[i : i + BLOCK_TEXTS], "document")
     queries = model.encode_texts(patient.corpus.query_texts(wanted), "query")
-    return ranks_of(queries, np.concatenate(documents), places, doc_rows, similarity="cosine")
+    for vectors in (queries, documents):  # to unit length in place: the cosine of a search would copy them in double precision
+        vectors /= np.maximum(np.sqrt(np.einsum("ij,ij->i", vectors, vectors)), 1e-9)[:, None]
+    return ranks_of(queries, documents, places, doc_rows, similarity="dot")
