@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import ParameterError, TrialError, UserError
-from core.lab.corpora import add_corpus, forget_corpus, list_corpora
+from core.lab.corpora import add_corpus, forget_corpus, list_corpora, spec_of_corpus
 from core.lab.executor import this_process
 from core.lab.store import Store
 from core.lab.workspace import Workspace
@@ -260,6 +260,14 @@ def test_unusable_places_are_user_errors(tmp_path: Path):
         with pytest.raises(UserError, match="NEGSPACE_DATABASE") as caught:
             Store(Workspace(tmp_path / "w", url))
         assert "secret" not in str(caught.value)
+
+
+def test_the_corpus_of_a_trial_is_found_where_nobody_loaded_it(store: Store):
+    config = {"corpus": "/trained", "corpus_fingerprint": "f" * 16, "recipe": {}}
+    store.submit(config, "by the command line")
+    assert spec_of_corpus(store, "f" * 16) == "/trained" and spec_of_corpus(store, "e" * 16) is None
+    add_corpus(store, spec="/loaded", name="c", fingerprint="f" * 16, n_documents=1, n_queries=1)
+    assert spec_of_corpus(store, "f" * 16) == "/loaded"
 
 
 def test_corpora_are_listed_once_each(store: Store):

@@ -33,6 +33,16 @@ def list_corpora(store: Store) -> Sequence[CorpusRow]:
         return [_row(row) for row in connection.execute(query)]
 
 
+def spec_of_corpus(store: Store, fingerprint: str) -> str | None:
+    """What ``load_corpus`` opens as that corpus: as it was loaded here, else as the newest trial on it names it.
+
+    A trial from the command line, or one brought in as a folder, has a corpus that nobody loaded on a page.
+    """
+    known = (row.spec for row in list_corpora(store) if row.fingerprint == fingerprint)
+    trained = (row.corpus for row in store.list(fingerprint=fingerprint) if row.corpus)
+    return next(known, None) or next(trained, None)
+
+
 def forget_corpus(store: Store, fingerprint: str) -> None:
     """Take the corpus off the list; its files stay where they are."""
     with store.database.write() as connection:

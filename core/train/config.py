@@ -33,7 +33,7 @@ class TrialConfig:
     corpus_name: str = ""
     name: str = ""
     recipe_name: str = ""
-    epochs: int = param(8, "passes over the training pairs", unit="epochs", ge=1, le=1000)
+    epochs: int = param(8, "passes over the training pairs", ge=1, le=1000)
     batch_size: int = param(128, "pairs in a step", unit="pairs", ge=1, le=65_536)
     learning_rate: float = param(0.01, "step size of Adam", ge=1e-7, le=1.0)
     seed: int = param(0, "decides the order of the pairs, every random draw and new weights", ge=0, le=2**31 - 1)

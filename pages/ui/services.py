@@ -60,7 +60,7 @@ def _scheduler(folder: str, database: str, _workspace: Workspace) -> Scheduler:
 
 
 def corpus(spec: str) -> Corpus:
-    """The corpus of a link: ``sample:NAME``, or the fingerprint of one that was loaded here before.
+    """The corpus of a link: ``sample:NAME``, or the fingerprint of one that was loaded or trained on here before.
 
     Kept in memory for all visitors. Raises CorpusError when this workspace does not know it.
     """
@@ -73,11 +73,11 @@ def spec_of(link: str) -> str:
     """What a trial's configuration calls the corpus of a link: ``sample:NAME``, or a path."""
     if not _FINGERPRINT.fullmatch(link):
         return link
-    from core.lab.corpora import list_corpora
+    from core.lab.corpora import spec_of_corpus
 
-    for row in list_corpora(store()):
-        if row.fingerprint == link:
-            return row.spec
+    spec = spec_of_corpus(store(), link)
+    if spec is not None:
+        return spec
     raise CorpusError(
         f"The corpus {link} of this link is not in this workspace. Load its files on the Corpus page; "
         "the same content gets the same link."
