@@ -15,6 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from lab_facts import TEST, Document, Query, World, bare, chance, shuffled, stable
+from lab_fields import is_elsewhere, needs_field, passages, place_queries
+from lab_log import impressions
 
 HERE = Path(__file__).parent
 WRONG = 2  # per cent of the training labels
@@ -72,6 +74,7 @@ def build() -> dict[str, bytes]:
     for document in documents:
         register(document)
     by_key = {document.key: document for document in documents}
+    queries += place_queries(world, states, by_key)
     planted: list[tuple[str, str, str, str]] = []
     labels: dict[str, list[str]] = {}
     for query in queries:
@@ -108,8 +111,10 @@ def build() -> dict[str, bytes]:
             role = by_key[key].role.rstrip("123")
             planted.append((role if role.endswith("duplicate") else "unlabelled_positive", query.key, key, role))
         planted.extend(near_misses(world, query, grades))
+        if query.place:
+            planted.extend(needs_field(world, query, grades, by_key))
 
-    is_test = {query.key: chance(TEST, "test", query.fact.group) for query in queries}
+    is_test = {query.key: chance(TEST, "test", query.group) for query in queries}
     train = [query for query in queries if not is_test[query.key]]
     n_wrong = round(WRONG / 100 * sum(len(labels[query.key]) for query in train))
     for i, query in enumerate(shuffled(train, "wrong")[:n_wrong]):
@@ -126,7 +131,8 @@ def build() -> dict[str, bytes]:
                 for key in truth[query.key]
                 if key not in gone
             ]
-    return write_files(documents, queries, labels, truth, is_test, planted)
+    log = impressions(train, documents, truth)
+    return write_files(documents, queries, labels, truth, is_test, planted, log)
 
 
 def near_misses(world: World, query: Query, grades: dict[str, int]) -> list[tuple[str, str, str, str]]:
@@ -134,6 +140,8 @@ def near_misses(world: World, query: Query, grades: dict[str, int]) -> list[tupl
     fact, rows = query.fact, []
     mates = [f for f in world.mates[fact.domain, fact.entity] if f != fact and f"aspect:{f.key}" not in grades]
     peers = [f for f in world.peers[fact.domain, fact.attribute] if f"aspect:{f.key}" not in grades]
+    if query.place:
+        peers = [f for f in peers if is_elsewhere(world, query, f.entity)]
     for kind, others in (("near_miss_same_entity", mates), ("near_miss_same_attribute", peers)):
         for other in sorted(others, key=lambda f: stable(query.key, f.key))[:1]:
             rows.append((kind, query.key, f"aspect:{other.key}", other.key))
@@ -152,10 +160,12 @@ def near_misses(world: World, query: Query, grades: dict[str, int]) -> list[tupl
     return rows
 
 
-def write_files(documents, queries, labels, truth, is_test, planted) -> dict[str, bytes]:
+def write_files(documents, queries, labels, truth, is_test, planted, log) -> dict[str, bytes]:
     """Numbers documents and queries in an order that tells nothing, and lays all tables out."""
     doc_id = {key: f"d{i:04d}" for i, key in enumerate(shuffled([d.key for d in documents], "id"), 1)}
     query_id = {key: f"q{i:04d}" for i, key in enumerate(shuffled([q.key for q in queries], "id"), 1)}
+    session_id = {key: f"s{i:04d}" for i, key in enumerate(shuffled({row[-1] for row in log}, "id"), 1)}
+    passage = passages(documents, CATEGORIES)
     corpus = [
         {
             "_id": doc_id[d.key],
@@ -163,6 +173,8 @@ def write_files(documents, queries, labels, truth, is_test, planted) -> dict[str
             "text": d.text,
             "category": CATEGORIES.get(d.domain, d.domain),
             "place": d.place,
+            "source": passage[d.key][0],
+            "passage": passage[d.key][1],
         }
         for d in documents
     ]
@@ -202,6 +214,10 @@ def write_files(documents, queries, labels, truth, is_test, planted) -> dict[str
         "planted.tsv": table(
             ("kind", "query-id", "corpus-id", "note"),
             [(kind, query_id[q], doc_id[d], note) for kind, q, d, note in planted],
+        ),
+        "impressions.tsv": table(
+            ("query-id", "doc-id", "position", "clicked", "session"),
+            [(query_id[q], doc_id[d], position, clicked, session_id[s]) for q, d, position, clicked, s in log],
         ),
     }
 

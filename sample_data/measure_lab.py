@@ -55,6 +55,19 @@ def measure(score, doc_ids: list[str], qrels: dict, truth: dict) -> tuple[float,
     return float(np.mean(by_labels)), float(np.mean(by_truth)), float(np.mean(unlabelled))
 
 
+def measure_log(truth: dict) -> None:
+    """Prints what the impression log holds: sessions, clicks, and both by position and by grade."""
+    rows = [line.split("\t") for line in (LAB / "impressions.tsv").read_text("utf-8").splitlines()[1:]]
+    shown, clicks = Counter(row[2] for row in rows), Counter(row[2] for row in rows if row[3] == "1")
+    sessions, clicked = {row[4] for row in rows}, {row[4] for row in rows if row[3] == "1"}
+    print(f"{len(rows):,} impressions, {len(sessions):,} sessions, {sum(clicks.values()):,} clicks; ", end="")
+    print(f"{len(sessions - clicked):,} sessions without a click")
+    right = sum(row[1] in truth[row[0]] for row in rows if row[3] == "1")
+    print(f"{right / sum(clicks.values()):.0%} of the clicks are on a document that truth knows")
+    print("| position | " + " | ".join(map(str, range(1, 11))) + " |\n|" + "---|" * 11)
+    print("| clicked | " + " | ".join(f"{clicks[str(p)] / shown[str(p)]:.1%}" for p in range(1, 11)) + " |")
+
+
 def main() -> None:
     corpus, queries = read_lines("corpus.jsonl"), read_lines("queries.jsonl")
     texts, doc_ids = [f"{d['title']} {d['text']}".strip() for d in corpus], [d["_id"] for d in corpus]
@@ -79,8 +92,17 @@ def main() -> None:
         for name, score in rankers.items():
             labels, against_truth, share = measure(score, doc_ids, qrels, truth)
             print(f"| {split} | {name} | {labels:.3f} | {against_truth:.3f} | {share:.1%} |")
-    planted = Counter(line.split("\t")[0] for line in (LAB / "planted.tsv").read_text("utf-8").splitlines()[1:])
-    print("\n" + "\n".join(f"{kind}: {n:,}" for kind, n in sorted(planted.items())))
+    rows = [line.split("\t") for line in (LAB / "planted.tsv").read_text("utf-8").splitlines()[1:]]
+    needy = {row[1] for row in rows if row[0] == "needs_field"}
+    print(f"\n{len(needy)} queries need the place:")
+    for name, score in rankers.items():
+        qrels = {query_id: labels for split in splits.values() for query_id, labels in split.items() if query_id in needy}
+        print(f"{name}: RR@10 {measure(score, doc_ids, qrels, truth)[0]:.3f}")
+    planted = Counter(row[0] for row in rows)
+    print("\n" + "\n".join(f"{kind}: {n:,}" for kind, n in sorted(planted.items())) + "\n")
+    articles = Counter(d["source"] for d in corpus)
+    print(f"{len(articles)} articles, {sum(n > 1 for n in articles.values())} of several passages ({max(articles.values())} at most)\n")
+    measure_log(truth)
 
 
 if __name__ == "__main__":

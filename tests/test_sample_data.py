@@ -63,13 +63,13 @@ def test_committed_files_equal_the_generators_output_in_another_process(tmp_path
     assert made == kept
     assert (
         sum(p.stat().st_size for p in SAMPLE_DATA.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-        < 3_000_000
+        < 4_000_000
     )
 
 
 def test_sizes_and_unique_ids(lab):
-    assert len(lab["corpus"]) == len(records("corpus.jsonl")) >= 2000
-    assert len(lab["queries"]) == len(records("queries.jsonl")) >= 700
+    assert len(lab["corpus"]) == len(records("corpus.jsonl")) >= 3000
+    assert len(lab["queries"]) == len(records("queries.jsonl")) >= 1000
     assert len(lab["train"]) >= 500 and len(lab["test"]) >= 150
     about = json.loads((LAB / "about.json").read_text(encoding="utf-8"))
     assert {"title", "description", "licence", "facts"} == about.keys()
@@ -136,9 +136,62 @@ def test_prose_is_clean(lab):
         assert not any(bad in text for bad in ("{", "}", "~", "\t", "  ", "..", " ,", ",.", " the the ", "?.", ",;")), (
             text
         )
-        assert set(document) == {"_id", "title", "text", "category", "place"}
+        assert set(document) == {"_id", "title", "text", "category", "place", "source", "passage"}
     assert not any(bad in text for text in lab["queries"].values() for bad in ("{", "}", "~", "  ", "??", ",?"))
     assert len(set(lab["queries"].values())) > 0.97 * len(lab["queries"])
+
+
+def answer_place(lab, query_id):
+    return {lab["corpus"][d]["place"] for d, grade in lab["truth"][query_id].items() if grade == 2}
+
+
+def test_queries_that_need_the_place_have_answers_and_misses_alike_in_all_but_the_place(lab):
+    needy = lab["planted"]["needs_field"]
+    assert len({q for q, _ in needy}) >= 30
+    assert {q for q, _ in needy} & lab["train"].keys() and {q for q, _ in needy} & lab["test"].keys()
+    for query_id, doc_id in needy:
+        document, query = lab["corpus"][doc_id], lab["queries"][query_id]
+        (place,) = {p for p in answer_place(lab, query_id) if " and " not in p}
+        assert place.lower() in query.lower()
+        assert doc_id not in lab["truth"][query_id] and place not in document["place"]
+        for answer in (d for d, grade in lab["truth"][query_id].items() if grade == 2):
+            assert place not in lab["corpus"][answer]["title"] + lab["corpus"][answer]["text"], answer
+            assert lab["corpus"][answer]["category"] == document["category"]
+
+
+def test_passages_of_an_article_are_numbered_from_one_without_a_gap(lab):
+    articles = defaultdict(list)
+    for document in lab["corpus"].values():
+        articles[document["source"]].append(document)
+    assert all(sorted(d["passage"] for d in own) == list(range(1, len(own) + 1)) for own in articles.values())
+    assert sum(len(own) >= 3 for own in articles.values()) > 400
+    for own in articles.values():
+        assert len({(d["category"], d["place"]) for d in own if d["category"] != "other"}) <= 1
+    copies = {d for kind in ("exact_duplicate", "near_duplicate") for _, d in lab["planted"][kind]}
+    assert all(len(articles[lab["corpus"][d]["source"]]) == 1 for d in copies)
+
+
+def test_log_shows_ten_results_a_session_and_clicks_that_follow_position_and_truth(lab):
+    header, *lines = (LAB / "impressions.tsv").read_text(encoding="utf-8").splitlines()
+    assert header == "query-id\tdoc-id\tposition\tclicked\tsession"
+    sessions, shown, clicks = defaultdict(list), Counter(), Counter()
+    for line in lines:
+        query_id, doc_id, position, clicked, session = line.split("\t")
+        assert doc_id in lab["corpus"] and clicked in ("0", "1")
+        sessions[session].append((query_id, doc_id, int(position), int(clicked)))
+        for kind in (int(position), "right" if doc_id in lab["truth"][query_id] else "wrong"):
+            shown[kind] += 1
+            clicks[kind] += int(clicked)
+    for rows in sessions.values():
+        assert len({row[0] for row in rows}) == 1 and len({row[1] for row in rows}) == len(rows)
+        assert sorted(row[2] for row in rows) == list(range(1, len(rows) + 1)) and len(rows) <= 10
+    assert {rows[0][0] for rows in sessions.values()} == lab["train"].keys()  # no test query: the log is for training
+    rate = {kind: clicks[kind] / n for kind, n in shown.items()}
+    assert rate[1] > 2 * rate[4] > 4 * rate[10] > 0 and rate["right"] > 5 * rate["wrong"] > 0
+    failed = sum(not any(row[3] for row in rows) for rows in sessions.values())
+    assert 0.3 < failed / len(sessions) < 0.7
+    right = sum(any(row[1] in lab["truth"][row[0]] for row in rows) for rows in sessions.values())
+    assert failed > len(sessions) - right  # some sessions fail although an answer was shown
 
 
 @pytest.mark.slow
