@@ -19,16 +19,16 @@ from core.sampling.recipe import Recipe
 #: Key -> (label of its button, what it does).
 REMEDIES = {
     "merge_duplicates": (
-        "Merge exact duplicates",
+        "Merge duplicates",
         "A cleaned copy in which the first of each set of equal documents stays and takes over all their labels.",
     ),
     "drop_seen_queries": (
-        "Drop test queries that stand in train",
+        "Drop seen test queries",
         "A cleaned copy whose test split leaves out the queries with the words of a training query.",
     ),
-    "drop_empty": ("Drop empty documents", "A cleaned copy without the empty documents that are nobody's positive."),
+    "drop_empty": ("Drop empty texts", "A cleaned copy without the empty documents that are nobody's positive."),
     "protect_twins": (
-        "Protect twins in a recipe",
+        "Protect twins",
         "Opens the recipe with the near-duplicates filter in every lane: no copy of a positive is mined.",
     ),
 }

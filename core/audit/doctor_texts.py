@@ -64,7 +64,8 @@ def positive_twins(patient: Patient) -> Finding:
                 break
     n_queries = int((counts > 0).sum())
     return answered(
-        "positive_twins", "Unlabelled copies of positives", "fault", int(counts.sum()), corpus.positives.n_pairs, "positive pairs",
+        "positive_twins", "Unlabelled copies of positives", "fault", int(counts.sum()),
+        corpus.positives.n_pairs + int(counts.sum()), "positives and their copies",
         f"{int(counts.sum()):,} unlabelled documents are copies or near-copies of a positive of the same query, in "
         f"{some(n_queries, len(corpus.positives.query_rows_with_positives()), 'queries')}. Every sampler that ranks documents will offer "
         "them as hard negatives: they are false negatives that can be avoided.",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from pages.ui.browse import SHORT_WORD
 from pages.ui.corpora import keep_copy, know
 from pages.ui.text import code, plain, shorten, show
 from pages.ui.travel import go
@@ -122,7 +123,10 @@ def _examples(link: Link, corpus: Corpus, finding: Finding) -> None:
 
 
 def _in_full(link: Link, corpus: Corpus, kind: str, example: Example) -> None:
-    words = corpus.query_texts([example.query_row])[0].lower().split() if example.query_row >= 0 else []
+    text = corpus.query_texts([example.query_row])[0] if example.query_row >= 0 else ""
+    words = [word for word in text.lower().split() if len(word) > SHORT_WORD]
+    if example.note:
+        st.caption(plain(example.note))
     for row, key in ((example.query_row, "query"), (example.other_query_row, "other")):
         if row >= 0:
             with st.container(horizontal=True, vertical_alignment="center"):
