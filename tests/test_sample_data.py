@@ -174,20 +174,24 @@ def test_passages_of_an_article_are_numbered_from_one_without_a_gap(lab):
 def test_log_shows_ten_results_a_session_and_clicks_that_follow_position_and_truth(lab):
     header, *lines = (LAB / "impressions.tsv").read_text(encoding="utf-8").splitlines()
     assert header == "query-id\tdoc-id\tposition\tclicked\tsession"
-    sessions, shown, clicks = defaultdict(list), Counter(), Counter()
+    look = (1, 0.8, 0.65, 0.55, 0.45, 0.38, 0.32, 0.28, 0.24, 0.2)  # the law as README.md tells it
+    click = {2: 0.75, 1: 0.4, 0: 0.04}
+    sessions, chances, clicks = defaultdict(list), defaultdict(list), Counter()
     for line in lines:
         query_id, doc_id, position, clicked, session = line.split("\t")
         assert doc_id in lab["corpus"] and clicked in ("0", "1")
         sessions[session].append((query_id, doc_id, int(position), int(clicked)))
-        for kind in (int(position), "right" if doc_id in lab["truth"][query_id] else "wrong"):
-            shown[kind] += 1
+        grade = lab["truth"][query_id].get(doc_id, 0)
+        for kind in (f"position {position}", f"grade {grade}"):
+            chances[kind].append(5 / 6 * look[int(position) - 1] * click[grade])
             clicks[kind] += int(clicked)
     for rows in sessions.values():
         assert len({row[0] for row in rows}) == 1 and len({row[1] for row in rows}) == len(rows)
         assert sorted(row[2] for row in rows) == list(range(1, len(rows) + 1)) and len(rows) <= 10
     assert {rows[0][0] for rows in sessions.values()} == lab["train"].keys()  # no test query: the log is for training
-    rate = {kind: clicks[kind] / n for kind, n in shown.items()}
-    assert rate[1] > 2 * rate[4] > 4 * rate[10] > 0 and rate["right"] > 5 * rate["wrong"] > 0
+    for kind, expected in chances.items():
+        spread = np.sqrt(np.sum([p * (1 - p) for p in expected]))
+        assert abs(clicks[kind] - np.sum(expected)) < 3.5 * spread, kind
     failed = sum(not any(row[3] for row in rows) for rows in sessions.values())
     assert 0.3 < failed / len(sessions) < 0.7
     right = sum(any(row[1] in lab["truth"][row[0]] for row in rows) for rows in sessions.values())
@@ -205,3 +209,30 @@ def test_bm25_finds_some_but_not_all(lab):
         ranked = np.argsort(-bm25.get_scores(split(lab["queries"][query_id])), kind="stable")[:10]
         reciprocal.append(next((1 / rank for rank, row in enumerate(ranked, 1) if doc_ids[row] in labels), 0.0))
     assert 0.35 <= np.mean(reciprocal) <= 0.75
+
+
+@pytest.mark.slow
+def test_false_negatives_grow_with_hardness(monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(SAMPLE_DATA))
+    import measure_presets as measure
+
+    corpus = measure.load_corpus("sample:lab")
+    vectors = measure.untrained_vectors(corpus, {"key": "static"})
+    context = measure.MiningContext(corpus, lambda _: vectors)
+    query_rows = np.unique(context.training_pairs[0])[::3]
+    for source in (measure.BM25Source(), measure.Dense()):
+        bands = measure.by_band(source, context, query_rows)
+        shares = [share for share, _ in bands]
+        assert shares[0] > 5 * shares[1] > 10 * shares[2] > 10 * shares[3], (source.key, shares)
+    # The first band by hand: unlabelled documents of the dense top 10 that truth knows, copies of a positive left out.
+    scores = vectors.queries[query_rows] @ vectors.documents.T
+    scores /= np.maximum(np.linalg.norm(vectors.documents, axis=1), 1e-12)
+    texts, found, n = corpus.document_texts(), 0, 0
+    for i, query_row in enumerate(query_rows):
+        known = {texts[row] for row in corpus.positives.positives(query_row)}
+        for row in np.argsort(-scores[i], kind="stable")[:10]:
+            if texts[row] not in known:
+                n += 1
+                found += row in corpus.truth.positives(query_row)
+    assert bands[0] == pytest.approx((found / n, n), rel=1e-3)
