@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.ui import frame
-from pages.ui.negatives_choose import choose_trial
+from pages.ui.negatives_choose import choose_trial, started_trials
 from pages.ui.negatives_data import trial_cards
 from pages.ui.negatives_query import by_query
 from pages.ui.negatives_trial import by_trial
@@ -12,10 +12,11 @@ VIEWS = {"query": ":material/star: By query", "trial": ":material/science: Whole
 
 with frame("Negatives", has_title=False) as session:
     link = session.link
-    heading, trial_place, view_place = st.columns([1.6, 3, 2], gap="medium", vertical_alignment="bottom")
+    corpus, rows = started_trials(session)
+    heading, trial_place, view_place = st.columns([1.9, 2.4, 2.2], gap="medium", vertical_alignment="bottom")
     heading.title("Negatives", anchor=False)
     with trial_place:
-        corpus, row = choose_trial(session)
+        row = choose_trial(link, rows)
     with view_place:
         view = link.bind(st.segmented_control, "view", "View", options=list(VIEWS), format_func=VIEWS.get, label_visibility="collapsed")
     with st.spinner("Reading the trial's candidates ..."):

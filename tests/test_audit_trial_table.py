@@ -122,7 +122,13 @@ def test_pairs_add_up_over_the_refreshes(table, rows):
 
 @pytest.mark.parametrize(
     "filters",
-    [{"hardness": "hard"}, {"rule": "kept"}, {"rule": "known-positive"}, {"only_suspects": True, "only_used": True}, {"rule": "no such rule"}],
+    [
+        {"hardness": "hard"},
+        {"rule": "kept"},
+        {"rule": "known-positive"},
+        {"only_suspects": True, "only_used": True},
+        {"rule": "no such rule"},
+    ],
 )
 def test_filters_keep_what_a_loop_keeps(table, rows, filters):
     pairs = pairs_of(table)
@@ -171,7 +177,9 @@ def test_rankings_of_documents_and_queries(table, rows):
     doubtful = doubtful_queries(table, pairs)
     assert (np.diff(doubtful.n_suspects) <= 0).all()
     latest = {(r["query_row"], r["doc_row"]): r for r in rows}  # rows stand in the order of the tables
-    for query_row, n_suspects, n, n_relevant in zip(doubtful.rows, doubtful.n_suspects, doubtful.n_others, doubtful.n_relevant, strict=True):
+    for query_row, n_suspects, n, n_relevant in zip(
+        doubtful.rows, doubtful.n_suspects, doubtful.n_others, doubtful.n_relevant, strict=True
+    ):
         own = [r for (q, _), r in latest.items() if q == query_row]
         assert (n_suspects, n) == (sum(any(r["doubts"]) for r in own), len(own))
         assert n_relevant == sum(r["grade"] >= 1 for r in own)

@@ -181,6 +181,7 @@ def _history(card: WhyCard, key: str) -> None:
             width="stretch",
             height=35 * (min(7, len(moments)) + 1) + 3,
             key=f"{key}.history",
+            placeholder="",
             column_config={
                 "step": number(width=45, help="Training step of the mining."),
                 "lane": st.column_config.TextColumn(width=75, help="Lane of the recipe and its source."),
@@ -197,6 +198,7 @@ def _history(card: WhyCard, key: str) -> None:
     if chart is not None:
         with chart:
             draw(_score_figure(card), key=f"{key}.scores")
+            st.caption("A large cross: trained against until the next mining.")
 
 
 def _score_figure(card: WhyCard) -> go.Figure:

@@ -112,7 +112,7 @@ def _changed(link: Link, ids: list[str], texts: list[str], values_a: np.ndarray,
         selection_mode="single-row",
         key="changed",
         column_config={
-            "query": st.column_config.TextColumn(width=230),
+            "query": st.column_config.TextColumn(width=140),
             "A": st.column_config.NumberColumn(format="%.3f", width=55),
             "B": st.column_config.NumberColumn(format="%.3f", width=55),
             "B - A": st.column_config.NumberColumn(format="%+.3f", width=65),
@@ -129,7 +129,7 @@ def _lists(link: Link, chosen: Chosen, a: System, b: System, ids: list[str], dif
     corpus, query_row = chosen.corpus, int(chosen.comparison.query_rows[at])
     all_a, all_b = chosen.ranking(a), chosen.ranking(b)
     alike = compare_rankings(all_a, all_b)
-    text, numbers, depth_cell = st.columns([4, 3, 1], gap="medium", vertical_alignment="center")
+    text, numbers, depth_cell = st.columns([4, 3, 1.5], gap="medium", vertical_alignment="center")
     with depth_cell:
         depth = link.bind(st.segmented_control, "depth", "Depth", options=list(DEPTHS), default=DEPTHS[0])
     with text, st.container(border=True, gap="xsmall"):
@@ -175,7 +175,7 @@ def _list(corpus: Corpus, query_row: int, moves: list[Move], letter: str) -> Non
         column_config={
             "rank": st.column_config.NumberColumn(width=45),
             " ": st.column_config.TextColumn(width=30, help="● labelled positive, ◆ relevant by truth only."),
-            "document": st.column_config.TextColumn(width="large"),
+            "document": st.column_config.TextColumn(width=200),
             "in A": st.column_config.NumberColumn(width=45, help="Its rank in A; empty: below the first 100."),
             "in B": st.column_config.NumberColumn(width=45, help="Its rank in B; empty: below the first 100."),
             "move": st.column_config.TextColumn(width=60),

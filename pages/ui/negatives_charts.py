@@ -31,8 +31,8 @@ def funnel_left(steps: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
 def shares_figure(steps: np.ndarray, shares: Mapping[str, np.ndarray], n: np.ndarray, *, of: str) -> go.Figure:
     """Hardness as stacked bars at each mining, suspects and confirmed false negatives as lines over them."""
     what = "trained against" if of == "used" else "kept"
-    title = titled("How hard, how doubtful", int(n.sum()), what)
-    figure = base_figure(title, "mined at training step", "share", height=330)
+    title = titled("How hard, how doubtful", int(n.sum()))
+    figure = base_figure(title, "mined at training step", f"share of {what}", height=330)
     names = [f"{step:,}" for step in steps]
     for name in HARDNESS:
         figure.add_trace(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import streamlit as st
@@ -11,7 +11,6 @@ from core.audit.trial_figures import doubtful_queries, pulled_queries
 from pages.ui.browse import find_rows
 from pages.ui.frame import empty
 from pages.ui.text import plain, shorten
-from pages.ui.travel import page_button
 from pages.ui.trials import corpus_link
 
 if TYPE_CHECKING:
@@ -28,24 +27,22 @@ ORDERS = {"corpus": "in corpus order", "suspects": "most suspects first", "pull"
 NOT_STARTED = ("queued",)
 
 
-def choose_trial(session: Session) -> tuple[Corpus, TrialRow]:
-    """The corpus and the trial of the link, with the box to choose another; ends the page where there is none."""
+def started_trials(session: Session) -> tuple[Corpus, dict[str, TrialRow]]:
+    """The corpus of the link and its trials that have started, by id; ends the page where there is none to show."""
     link = session.link
     if link.corpus is None and link.trial is not None:
         link.set(corpus=corpus_link(session.store.get(link.trial)))
     corpus = session.need_corpus()
     rows = {row.id: row for row in session.store.list(fingerprint=corpus.fingerprint) if row.state not in NOT_STARTED}
-    if not rows:
-        empty(
-            "No trial of this corpus has started yet, so there are no negatives to look at.",
-            "Choose a recipe and train",
-            "recipe",
-            icon=":material/science:",
-            trial=None,
-        )
-        st.stop()
     if link.trial is not None and link.trial not in rows:
         _elsewhere(session, link)
+    if not rows:
+        _end("No trial of this corpus has started yet, so there are no negatives to look at.", "Choose a recipe and train", "recipe")
+    return corpus, rows
+
+
+def choose_trial(link: Link, rows: dict[str, TrialRow]) -> TrialRow:
+    """The box with the trials; without a choice the newest that mined."""
     first = next((i for i, row in rows.items() if row.recipe.get("mined")), next(iter(rows)))
     chosen = link.bind(
         st.selectbox,
@@ -56,28 +53,29 @@ def choose_trial(session: Session) -> tuple[Corpus, TrialRow]:
         format_func=lambda i: shorten(rows[i].name, 60) + ("" if rows[i].state == "finished" else f" ({rows[i].state})"),
         resets=("refresh", "doc", "page", "popular"),
     )
-    return corpus, rows[chosen]
+    return rows[chosen]
 
 
 def _elsewhere(session: Session, link: Link) -> None:
-    """The link's trial waits, or belongs to another corpus, or is gone."""
+    """The link's trial waits, or was trained on another corpus, or is gone."""
     wanted = next((row for row in session.store.list() if row.id == link.trial), None)
     if wanted is None:
-        st.warning("The trial of this link is not in this workspace. Another one is shown.", icon=":material/link_off:")
+        st.warning("The trial of this link is not in this workspace.", icon=":material/link_off:")
         link.forget("trial")
-    elif wanted.state in NOT_STARTED:
-        empty(
-            f"{shorten(wanted.name, 60)} waits for its turn; its negatives appear when it has started.",
-            "Watch the queue",
-            "train",
-            icon=":material/hourglass_empty:",
-        )
-        st.stop()
-    else:
-        name, other = plain(shorten(wanted.name, 60)), plain(wanted.corpus_name)
-        st.warning(f"{name} was trained on another corpus, {other}.", icon=":material/swap_horiz:")
-        page_button("Go to its corpus", "negatives", key="own-corpus", corpus=corpus_link(wanted), trial=wanted.id, query=None)
-        st.stop()
+        return
+    name = shorten(wanted.name, 60)
+    if wanted.state in NOT_STARTED:
+        _end(f"{name} waits for its turn; its negatives appear when it has started.", "Watch the queue", "train")
+    if corpus_link(wanted) == link.corpus:
+        changed = "The corpus has changed since it was trained, so its row numbers fit no longer. Train it again."
+        _end(f"{name} cannot be shown. {changed}", "To the trials", "train")
+    _end(f"{name} was trained on another corpus.", "Go to its corpus", "negatives", corpus=corpus_link(wanted), trial=wanted.id, query=None)
+
+
+def _end(sentence: str, label: str, page: str, **state: Any) -> NoReturn:
+    st.title("Negatives", anchor=False)
+    empty(sentence, label, page, icon=":material/science:", **{"trial": None, **state})
+    st.stop()
 
 
 def choose_refresh(link: Link, cards: Cards) -> int | None:
@@ -100,7 +98,7 @@ def choose_refresh(link: Link, cards: Cards) -> int | None:
 
 def choose_query(link: Link, corpus: Corpus, everything: np.ndarray, table: TrialTable | None, pairs: Pairs | None) -> int:
     """The chosen training query's row; ``everything``: all of them, ascending. Draws search, order, choice and steps."""
-    search, order_cell, choice, steps = st.columns([1.5, 1.5, 4, 1.1], gap="small", vertical_alignment="bottom")
+    search, order_cell, choice, steps = st.columns([1.3, 1.4, 3.2, 1.5], gap="small", vertical_alignment="bottom")
     with search:
         words = link.bind(st.text_input, "find", "Find a query", default="", icon=":material/search:", placeholder="words")
     order = "corpus"

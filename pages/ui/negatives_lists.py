@@ -141,7 +141,7 @@ def _draw(columns: dict[str, Any], name: str, choose) -> None:
         "document": text(width=300),
         "pull": number(format="%.3g", width=62, help=PULL_HELP),
         "used": number(width=55, help="Times in the loss, over all minings shown."),
-        "weight": number(format="%.3f", width=58, help=WEIGHT_HELP),
+        "weight": number(format="%.2f", width=58, help=WEIGHT_HELP),
         "rank": number(width=50, help="In the source's own list at the latest mining."),
         "s-": number(format="%.3f", width=58, help="Score by the model of the latest mining."),
         "margin": number(format="%+.3f", width=64, help="s+ - s-. Negative: it scores above the positive."),

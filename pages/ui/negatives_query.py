@@ -137,14 +137,15 @@ def _table(link: Link, corpus: Corpus, columns: dict[str, Any]) -> list[str]:
         placeholder="",
         column_config=_config(shown),
     )
-    st.caption("Click the box left of a row for its why-card. Scores are those of the model that mined; s+ is the query's lowest positive.")
+    whose = "those of the model that mined" if "weight" in columns else "this model's"
+    st.caption(f"Click the box left of a row for its why-card. Scores are {whose}; s+ is the query's lowest positive.")
     return ids
 
 
 def _config(shown: dict[str, Any]) -> dict[str, Any]:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     config: dict[str, Any] = {
-        "fate": text(width=112, help="What became of it: in the loss, kept but never drawn, or the first rule that refused it."),
+        "fate": text(width=118, help="What became of it: in the loss, kept but never drawn, or the first rule that refused it."),
         "document": text(width=250),
         "rank": number(width=42, help="In the source's own list at its mining, before any rule."),
         "BM25": number(width=52, help="Rank by BM25 over the whole corpus; empty: it shares no word with the query."),
@@ -152,7 +153,7 @@ def _config(shown: dict[str, Any]) -> dict[str, Any]:
         "s-": number(format="%.3f", width=56, help="Its score; larger = closer."),
         "s+": number(format="%.3f", width=56, help="The score of the query's lowest-scored positive."),
         "margin": number(format="%+.3f", width=62, help="s+ - s-. Negative: it scores above the positive."),
-        "weight": number(format="%.3f", width=56, help=WEIGHT_HELP),
+        "weight": number(format="%.2f", width=58, help=WEIGHT_HELP),
         "used": number(width=42, help="Times that it was in the loss for this query."),
         "minings": number(width=58, help="In how many minings it was looked at."),
         "hardness": text(width=72, help="easy: s- < s+ - .1; semi-hard: up to .1 below s+; hard: at or above s+."),

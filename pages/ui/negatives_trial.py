@@ -53,7 +53,7 @@ def by_trial(link: Link, corpus: Corpus, cards: Cards, row: TrialRow) -> None:
         lanes = funnels(table, rules)
         for lane, steps in lanes:
             source = cards.results.config.recipe_value.mined[lane].source.title
-            title = f"Lane {lane + 1}: {source}" if len(lanes) > 1 else "What was left after each rule"
+            title = f"Lane {lane + 1}: {source}" if len(lanes) > 1 else "What was left"
             draw(charts.funnel(funnel_left(steps), title=title), key=f"funnel.{lane}")
     with right:
         of = link.bind(
@@ -117,9 +117,9 @@ def _margins(table: TrialTable, chosen: Pairs, cards: Cards, corpus: Corpus) -> 
     similarity = cards.results.config.recipe_value.signal.similarity if cards.results else ""
     figure = charts.histogram(
         {"negative": margin[~doubtful], "suspect": margin[doubtful]},
-        f"margin s+ - s- ({similarity}); below 0 it scores above the positive",
+        f"margin s+ - s- ({similarity})",
         title="Margins at the latest mining",
-        lines={"as close as the positive": 0.0},
+        lines={"above s+ | below s+": 0.0},
     )
     bands = false_negatives_by_rank(table, chosen)
     cells = st.columns(2 if bands else 1, gap="medium")
