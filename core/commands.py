@@ -174,7 +174,8 @@ def serve(options: Namespace) -> Answer:
     if options.workspace:
         environment["NEGSPACE_WORKSPACE"] = str(Path(options.workspace).resolve())
     # The code does not change while it serves: watching a folder that holds .venv costs thousands of watches.
-    flags = [f"--server.port={options.port}", f"--server.address={options.address}", "--server.headless=true", "--server.fileWatcherType=none"]
+    flags = [f"--server.port={options.port}", f"--server.address={options.address}"]
+    flags += ["--server.headless=true", "--server.fileWatcherType=none"]
     print(f"Negative Space: http://{'localhost' if options.address == '0.0.0.0' else options.address}:{options.port}", flush=True)
     process = subprocess.Popen([sys.executable, "-m", "streamlit", "run", str(app), *flags], cwd=app.parent, env=environment)
     try:

@@ -38,7 +38,11 @@ def mine_to_file(
         if which in ("current", "start"):
             which = str(trial) if trial else ""
         if which not in kept:
-            kept[which] = trial_vectors((trial.parent if trial else Path()) / which, corpus) if which else untrained_vectors(corpus, {"key": encoder}, similarity, seed)
+            home = trial.parent if trial else Path()  # a recipe may name a trial by its id, beside the given one
+            untrained = {"key": encoder}
+            kept[which] = (
+                trial_vectors(home / which, corpus) if which else untrained_vectors(corpus, untrained, similarity, seed)
+            )
         return kept[which]
 
     context = MiningContext(corpus, vectors_of)

@@ -62,7 +62,8 @@ def curves(
             y=value,
             line={"color": BASELINE, "width": 1.4, "dash": "dot" if i % 2 else "dash"},
             annotation={"text": f"{name_of(name)} {value:.3g}", "font": {"size": 11, "color": BASELINE}},
-            annotation_position="bottom right" if i % 2 else "top right",
+            # The lowest line's label hangs below it, the others stand above theirs: close lines keep readable labels.
+            annotation_position="bottom right" if i == 0 and len(baselines or {}) > 1 else "top right",
         )
     figure.update_layout(hovermode="x unified")
     return figure
@@ -133,7 +134,7 @@ def funnel(
         )
     )
     figure.update_layout(
-        yaxis={"autorange": "reversed", "showgrid": False}, xaxis={"range": [0, first * 1.4], "rangemode": "tozero"}
+        yaxis={"autorange": "reversed", "showgrid": False}, xaxis={"range": [0, first * 1.7], "rangemode": "tozero"}
     )
     return figure
 

@@ -117,7 +117,7 @@ def sampled_queries(corpus: Corpus) -> np.ndarray:
     return sample_queries(shared_context(corpus), N_QUERIES, SEED)
 
 
-def previewed(corpus: Corpus, recipe: Recipe, scorer: Scorer, query_row: int) -> tuple[Preview, PreviewContext, float]:
+def previewed(corpus: Corpus, recipe: Recipe, scorer: Scorer, query_row: int) -> tuple[Preview, MiningContext, float]:
     """The preview on the sampled queries and this one, its context, and the seconds of one encoding of the corpus."""
     context = context_of(corpus, recipe, scorer)
     folder = None if scorer.who == UNTRAINED else scorer.folders[scorer.who]

@@ -146,7 +146,7 @@ def _candidates(corpus: Corpus, preview: Any, context: Any, query_row: int, lett
         "margin": st.column_config.NumberColumn(
             format="%+.3f",
             width=66,
-            help="s- minus the score of the query's lowest-scored positive, both by the scoring model. Zero or more: a hard negative.",
+            help="s+ - s-: the score of the query's lowest-scored positive minus its own, by the scoring model. Zero or less: hard.",
         ),
         "source score": st.column_config.NumberColumn(format="%.2f", width=66, help="On the source's own scale."),
         "truth": st.column_config.TextColumn(width=90, help="What the fuller judgements say. Training never sees them."),

@@ -57,7 +57,7 @@ def candidate_rows(corpus: Corpus, preview: Preview, context: MiningContext, que
                 "document": shorten(text, 220),
                 "rank": None if lane.lane.source.is_redrawn else int(table.ranks[position][is_real][i]),
                 "s-": float(s[i]),
-                "margin": float(s[i] - table.model_positive_scores[position]),
+                "margin": float(table.model_positive_scores[position] - s[i]),
                 "source score": float(table.scores[position][is_real][i]),
             }
             if len(preview.lanes) > 1:
