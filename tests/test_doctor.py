@@ -79,6 +79,7 @@ def faulty():
     queries = [{"_id": f"q{i}", "text": f"question {i} {words[i]}"} for i in range(10)]
     queries += [{"_id": "q10", "text": "Question 1, two!"}, {"_id": "q11", "text": " "}, {"_id": "q12", "text": "nobody asks"}]
     train = [(f"q{i}", f"d{i}", 1) for i in range(8)] + [("q1", "d16", 1), ("q2", "d17", 1), ("q2", "d16", 1), ("q3", "nowhere", 1)]
+    train += [("q4", "d17", 1)]
     test = [("q8", "d8", 1), ("q10", "d9", 1), ("q11", "d10", 0), ("q7", "d7", 1), ("gone", "d1", 1)]
     files = with_files(corpus=lines(*records), queries=lines(*queries), train=tsv(*train), test=tsv(*test))
     return files | {"qrels/truth.tsv": tsv(("q1", "d16", 1), ("q1", "d5", 2), ("q8", "lost", 1))}
@@ -87,8 +88,8 @@ def faulty():
 def test_counts_equal_loops_on_planted_faults():
     found = check_loops_and_ids(load(faulty()))
     assert found["dangling_qrels"] == 3 and found["exact_duplicates"] == 2 and found["near_duplicate_pairs"] == 4
-    # q1: copies d17 and d18 of d16; q2: d18.
-    assert found["positive_twins"] == 3
+    # q1: copies d17 and d18 of d16; q2: d18; q4: d16 and d18.
+    assert found["positive_twins"] == 5
     kinds = {finding["kind"]: finding for finding in found["findings"]}
     assert kinds["dangling_qrels"]["figures"]["by_file"] == {"qrels/test.tsv": 1, "qrels/train.tsv": 1, "qrels/truth.tsv": 1}
     # q10 has the words of q1; q7 stood in both files and was left in test by the reader.
@@ -165,6 +166,13 @@ def test_a_wrong_label_is_suspected_and_a_right_one_is_not():
     assert finding.figures["without_common_word"] == 1
 
 
+def test_empty_queries_are_not_the_same_query():
+    queries = [{"_id": f"q{i}", "text": text} for i, text in enumerate(["", "?!", "a question"])]
+    files = with_files(queries=lines(*queries), train=tsv(("q0", "d0", 1)), test=tsv(("q1", "d1", 1), ("q2", "d2", 1)))
+    found = check_against_loops(load(files))
+    assert found["empty_queries"] == 2 and found["train_test_query_overlap"] == 0
+
+
 def test_languages_are_told_apart_by_script_and_common_words():
     texts = [
         "the cat sat on the mat and it was happy with that",
@@ -188,7 +196,7 @@ def test_the_command_prints_the_promised_keys(capsys, tmp_path):
     answer = json.loads(last)
     promised = ("documents", "queries", "positives", "dangling_qrels", "queries_without_positives", "exact_duplicates")
     promised += ("near_duplicate_pairs", "train_test_query_overlap")
-    assert [answer[key] for key in promised] == [21, 13, 13, 3, 3, 2, 4, 2]
+    assert [answer[key] for key in promised] == [21, 13, 14, 3, 3, 2, 4, 2]
     assert any(line.startswith("FAULT: ") for line in text)
     # From the cache the counts of what reading dropped are the same.
     assert main(["doctor", str(folder), "--workspace", str(tmp_path / "w"), "--json"]) == 0

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.cli import main
@@ -28,6 +28,7 @@ def pairs(table) -> set:
     return set(zip(*(column.tolist() for column in table.pairs()), strict=True))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 8), min_size=1, max_size=10), st.floats(0.01, 1.0), st.integers(0, 5))
 def test_laws_of_hiding(counts, share, seed):
     corpus = corpus_of(counts)
