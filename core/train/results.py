@@ -15,7 +15,6 @@ from core.errors import TrialError
 from core.sampling.context import Vectors
 from core.train.config import TrialConfig, read_config
 from core.train.events import read_events
-from core.train.vectors import trial_vectors
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -125,4 +124,6 @@ class TrialResults:
 
     def vectors(self, corpus: Corpus) -> Vectors:
         """Exact vectors of the finished model for a corpus; raises TrialError while there is no model."""
+        from core.train.vectors import trial_vectors  # torch: a page that lists trials must not wait for it
+
         return trial_vectors(self.folder, corpus)
