@@ -94,6 +94,8 @@ def base_figure(title: str = "", x_title: str = "", y_title: str = "", *, height
         xaxis={"title": {"text": x_title}, **grid},
         yaxis={"title": {"text": y_title}, **grid},
         hoverlabel={"align": "left", "namelength": -1},
+        # Without this the bar of tools is dark grey: half of the paper's colour, which is transparent black.
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": "#8A94A0", "activecolor": "#3FA7E0"},
         bargap=0.18,
     )
     return figure
