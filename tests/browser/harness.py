@@ -39,6 +39,8 @@ HARMLESS = (
     # On a deep link Streamlit's page tries each part of the path as the server's base before it takes the root.
     r"404 .*://[^/]+/.+/_stcore/(health|host-config)\)",
 )
+# Parts of an earlier run, and the grey shapes that stand where charts and tables are still being fetched.
+UNFINISHED = "[data-stale=true], [data-testid=stSkeleton]"
 READY = "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"
 
 
@@ -175,7 +177,7 @@ def wait_idle(page: Page, seconds: float = IDLE_SECONDS) -> None:
     deadline = time.monotonic() + seconds
     quiet_since = None
     while time.monotonic() < deadline:
-        is_ready = page.locator(READY).count() == 1 and page.locator("[data-stale=true]").count() == 0
+        is_ready = page.locator(READY).count() == 1 and page.locator(UNFINISHED).count() == 0
         now = time.monotonic()
         quiet_since = (quiet_since or now) if is_ready else None
         if quiet_since and now - quiet_since >= QUIET_SECONDS:

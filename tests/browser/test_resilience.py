@@ -1,0 +1,280 @@
+"""What a person meets when something goes wrong: refresh, stop, a killed worker or server, bad files, hostile text, many visitors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from playwright.sync_api import Dialog, expect
+
+from tests.browser import steps
+from tests.browser.harness import exceptions, goto, run_server, wait_idle
+from tests.corpus_files import document, flawless, lines, query, tsv, zipped
+
+SAMPLE = "sample:lab"
+# Long enough to be caught in the middle on a fast machine, short enough to be waited for on a slow one.
+EPOCHS = 12
+SAME = ("metrics", "untrained", "bm25", "truth_metrics", "weights", "steps")
+
+
+def test_refresh_stop_and_go_on_end_where_an_unbroken_trial_ends(fresh_server, page):
+    (broken,) = steps.train(page, fresh_server, SAMPLE, "ance", epochs=EPOCHS, seed=3)
+    before = _wait_for_step(page, fresh_server, broken, 5)
+    with _held(fresh_server, broken):
+        page.reload()
+        steps.wait_until(page, lambda: steps.state(page, broken) == "running", "the trial is there after a refresh")
+        assert steps.trial_folders(fresh_server) == [broken]
+        assert page.locator("[class*=st-key-trial-]").count() == 1
+    _wait_for_step(page, fresh_server, broken, before + 5)
+
+    with _held(fresh_server, broken):
+        steps.press(page, "Stop", waits=False)
+        steps.wait_until(page, lambda: steps.state(page, broken) == "stopping", "the page says that it stops")
+    steps.wait_for_state(page, broken, "stopped")
+    wait_idle(page)
+    stopped_at = steps.last_step(fresh_server, broken)
+    assert f"step {stopped_at} of" in steps.row_text(page, broken)
+    assert not (fresh_server.workspace / "trials" / broken / "result.json").exists()
+    steps.press(page, "Go on", waits=False)
+    steps.wait_for_state(page, broken, "finished")
+    trained = [event["step"] for event in steps.events(fresh_server, broken, "progress")]
+    assert trained == sorted(trained) and stopped_at < trained[-1], "no step was trained twice"
+
+    (whole,) = steps.train(page, fresh_server, SAMPLE, "ance", epochs=EPOCHS, seed=3)
+    steps.wait_for_state(page, whole, "finished")
+    results = [steps.result(fresh_server, trial_id) for trial_id in (broken, whole)]
+    assert [results[0][key] for key in SAME] == [results[1][key] for key in SAME]
+
+
+def test_a_killed_worker_is_told_and_the_trial_goes_on(fresh_server, page):
+    (trial,) = steps.train(page, fresh_server, SAMPLE, "bm25", epochs=EPOCHS)
+    _wait_for_step(page, fresh_server, trial, 5)
+    killed = steps.worker(fresh_server, trial)
+    assert killed is not None
+    killed.kill()
+    steps.wait_for_state(page, trial, "interrupted")
+    text = steps.row_text(page, trial)
+    assert "vanished without a word" in text and "Resume goes on" in text and str(killed.pid) in text
+    goto(page, fresh_server)
+    assert "interrupted" in page.locator("body").inner_text()
+    goto(page, fresh_server, f"train?corpus={SAMPLE}&trial={trial}")
+    steps.press(page, "Go on", waits=False)
+    steps.wait_for_state(page, trial, "finished")
+    wait_idle(page)
+    assert "vanished" not in steps.row_text(page, trial)
+    assert steps.trial_folders(fresh_server) == [trial]
+    assert steps.result(fresh_server, trial)["steps"] == steps.last_step(fresh_server, trial)
+
+
+def test_a_killed_server_loses_nothing(tmp_path, page, faults):
+    """The worker goes on alone; the page comes back by itself; the queue goes on too."""
+    with run_server(tmp_path / "workspace") as first:
+        running, waiting = steps.train(page, first, SAMPLE, "ance,bm25", epochs=EPOCHS)
+        _wait_for_step(page, first, running, 5)
+        with _held(first, running):
+            steps.wait_until(page, lambda: page.locator("[data-testid=stProgress]").count(), "the progress is shown")
+            # What a page still has to fetch of Streamlit's own files when its server is away stays broken until it is opened anew.
+            page.wait_for_load_state("networkidle")
+            same_worker = steps.worker(first, running)
+            faults.expect_outage()
+            first.kill()
+        assert same_worker is not None and same_worker.is_running()
+        at_kill = steps.last_step(first, running)
+        port = int(first.url.rsplit(":", 1)[1])
+        with run_server(first.workspace, port) as second:
+            steps.wait_for_state(page, running, "finished", 90)
+            steps.wait_for_state(page, waiting, "finished", 90)
+            assert steps.trial_folders(second) == [running, waiting]
+            trained = [event["step"] for event in steps.events(second, running, "progress")]
+            assert trained == sorted(trained) and at_kill < trained[-1], "it went on where it was"
+            assert len([e for e in steps.events(second, running, "state") if e["state"] == "running"]) == 1, "it was not started again"
+
+
+@contextmanager
+def _held(server, trial_id: str) -> Iterator[None]:
+    """The worker stands still meanwhile: on a fast machine it would be ready before the page was there again."""
+    process = steps.worker(server, trial_id)
+    assert process is not None
+    process.suspend()
+    try:
+        yield
+    finally:
+        process.resume()
+
+
+def _wait_for_step(page, server, trial_id: str, step: int) -> int:
+    """The step that the trial has reached, at least ``step``, while it still trains."""
+    steps.wait_until(page, lambda: steps.last_step(server, trial_id) >= step, f"{trial_id} has reached step {step}")
+    assert not (server.workspace / "trials" / trial_id / "result.json").exists(), "it was finished before it could be disturbed"
+    return steps.last_step(server, trial_id)
+
+
+# Files that are not as they should be -----------------------------------------------------------------
+def _broken_zip() -> bytes:
+    return zipped(flawless())[:-200]
+
+
+def _bad_line() -> dict[str, bytes]:
+    files = flawless()
+    rows = files["corpus.jsonl"].splitlines(keepends=True)
+    return files | {"corpus.jsonl": b"".join([*rows[:6], b'{"_id": "d6", "text": \n', *rows[7:]])}
+
+
+def _dangling() -> dict[str, bytes]:
+    files = flawless()
+    return files | {"qrels/train.tsv": files["qrels/train.tsv"] + tsv(("q0", "nowhere", 1), header=False)}
+
+
+def _one_document() -> dict[str, bytes]:
+    rows = {"qrels/train.tsv": tsv(("q0", "d0", 1)), "qrels/test.tsv": tsv(("q1", "d0", 1))}
+    return {"corpus.jsonl": lines(document(0)), "queries.jsonl": lines(query(0), query(1)), **rows}
+
+
+def test_bad_uploads_get_one_clear_sentence(server, page):
+    """Refused: a broken zip, an empty corpus. Loaded with a remark that names file and line: a broken line, a dangling pair."""
+    refused = {
+        "a broken zip": ({"mine.zip": _broken_zip()}, ("mine.zip", "zip", "again")),
+        "no document": (flawless() | {"corpus.jsonl": b""}, ("corpus.jsonl",)),
+        "no corpus file": ({"queries.jsonl": flawless()["queries.jsonl"]}, ("corpus.jsonl",)),
+    }
+    for what, (files, parts) in refused.items():
+        steps.upload(page, server, _flat(files))
+        errors = page.locator("[data-testid=stAlertContentError]").all_inner_texts()
+        assert errors and all(part in steps.text_of(page) for part in parts), (what, errors)
+        assert not exceptions(page) and "Traceback" not in steps.text_of(page) and "bug in Negative Space" not in steps.text_of(page)
+        assert not steps.link_value(page, "corpus")
+    loaded = {"broken line": (_bad_line(), "corpus.jsonl:7", "19"), "dangling": (_dangling(), "train.tsv:10", "20")}
+    for name, (files, place, n_documents) in loaded.items():
+        steps.upload(page, server, _flat(files), name)
+        expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
+        tile = page.locator("[data-testid=stMetric]").filter(has_text="Documents")
+        assert tile.locator("[data-testid=stMetricValue]").inner_text() == n_documents
+        page.get_by_text("from loading").click()
+        _, remarks = steps.grid_with(page, "what was found, and what was done")
+        assert any(place in row["what was found, and what was done"] for row in remarks), remarks
+
+
+def test_a_corpus_of_one_document_opens_everywhere(fresh_server, page):
+    """No negative exists in it: each page says what cannot be done; a training ends with a sentence or a result."""
+    steps.upload(page, fresh_server, _flat(_one_document()), "tiny")
+    corpus = steps.link_value(page, "corpus")
+    assert corpus
+    for link in ("recipe?view=compose&recipe=bm25&corpus=", "map?corpus=", "negatives?corpus=", "compare?corpus="):
+        goto(page, fresh_server, link + corpus)
+        assert not exceptions(page), link
+    (trial,) = steps.train(page, fresh_server, corpus, "in-batch", epochs=2)
+    steps.wait_until(page, lambda: steps.state(page, trial) in ("finished", "failed"), "the trial has ended")
+    wait_idle(page)
+    text = steps.row_text(page, trial)
+    assert "Traceback" not in text and "Error:" not in text, text
+    for link in (f"map?trial={trial}", f"negatives?trial={trial}", f"compare?trials={trial}"):
+        goto(page, fresh_server, link)
+        assert not exceptions(page), link
+
+
+def _flat(files: dict[str, bytes]) -> dict[str, bytes]:
+    """As a browser sends them: without folders."""
+    return {name.rsplit("/", 1)[-1]: content for name, content in files.items()}
+
+
+# Text that is not what it seems -------------------------------------------------------------------------
+SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+FORMULA = "costs $x^2$ or $5 and $6"
+MARKDOWN = "# **bold** [link](javascript:alert(3)) `code` :red[not red] :material/home:"
+LONG = "ab" * 400
+HOSTILE = f"{SCRIPT} {FORMULA} {MARKDOWN}"
+
+
+def _hostile_corpus() -> dict[str, bytes]:
+    """Subjects so that every query has wrong documents that share its words."""
+    n, rows = 24, range(24)
+    documents = [{"_id": f"d<b>{i}", "title": f"{SCRIPT} title {i}", "text": f"subject{i % 6} number{i} {HOSTILE} {LONG}"} for i in rows]
+    queries = [{"_id": f"q*{i}*", "text": f"subject{i % 6} number{i} {HOSTILE}"} for i in rows]
+    return {
+        "corpus.jsonl": lines(*documents),
+        "queries.jsonl": lines(*queries),
+        "train.tsv": tsv(*[(f"q*{i}*", f"d<b>{i}", 1) for i in range(n - 6)]),
+        "test.tsv": tsv(*[(f"q*{i}*", f"d<b>{i}", 1) for i in range(n - 6, n)]),
+    }
+
+
+def test_hostile_text_is_shown_as_it_is(fresh_server, page):
+    dialogs: list[str] = []
+
+    def note(dialog: Dialog) -> None:
+        dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", note)
+    name = "<b>me</b> $x$ *it*"
+    steps.upload(page, fresh_server, _hostile_corpus(), name)
+    corpus = steps.link_value(page, "corpus")
+    expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
+    ids = steps.train(page, fresh_server, corpus, "bm25,ance", epochs=2)
+    for trial in ids:
+        steps.wait_for_state(page, trial, "finished")
+    trials = ",".join(ids)
+    links = (
+        f"corpus?corpus={corpus}&query=q*0*",
+        f"recipe?corpus={corpus}&recipe=bm25&view=compose&query=q*0*",
+        f"map?trial={ids[1]}&query=q*0*&doc=d<b>6",
+        f"negatives?trial={ids[0]}&query=q*0*&doc=d<b>6",
+        f"compare?trials={trials}&query=q*18*",
+    )
+    for link in links:
+        goto(page, fresh_server, link)
+        text = " ".join(page.locator("body").inner_text().replace("\u2060", "").split())
+        assert [part for part in (SCRIPT, FORMULA, "# **bold** [link](javascript:alert(3))") if part not in text] == [], link
+        assert page.locator("script:text('alert(1)'), img[onerror], a[href^='javascript'], .katex").count() == 0, link
+        wide = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth - window.innerWidth")
+        assert wide <= 0, f"{link} scrolls sideways by {wide} pixels"
+    assert dialogs == []
+
+
+# Several people -------------------------------------------------------------------------------------------
+def test_two_tabs_do_not_disturb_each_other(server, page, faults):
+    """Each tab keeps its own corpus, recipe and view; a trial queued in one appears in the other."""
+    other = page.context.new_page()
+    faults.watch(other)
+    goto(page, server, f"train?corpus={SAMPLE}&recipes=bm25&epochs=2&queue=true")
+    goto(other, server, f"recipe?corpus={SAMPLE}&recipe=nv-retriever")
+    addresses = [page.url, other.url]
+    other.reload()
+    wait_idle(other)
+    assert [page.url, other.url] == addresses
+    expect(other.get_by_role("heading", level=1)).to_contain_text("NV-Retriever")
+    (trial,) = steps.press_train(page, server, 1)
+    goto(other, server, f"train?corpus={SAMPLE}")
+    steps.wait_until(other, lambda: steps.state(other, trial), "the other tab shows the trial")
+    steps.wait_for_state(page, trial, "finished")
+    steps.wait_for_state(other, trial, "finished")
+    assert "measure=" not in page.url and not exceptions(other)
+
+
+N_VISITORS = 8
+
+
+def test_a_class_of_visitors_at_once(fresh_server, browser, faults):
+    """Eight browsers open Home, then Train: each gets its page, and the slowest within a few seconds on an idle machine."""
+    with ExitStack() as stack:
+        visitors = []
+        for _ in range(N_VISITORS):
+            context = browser.new_context(viewport={"width": 1200, "height": 800})
+            stack.callback(context.close)
+            visitors.append(context.new_page())
+            faults.watch(visitors[-1])
+        for path, heading in (("", "retriever"), (f"train?corpus={SAMPLE}", "Train")):
+            started = time.monotonic()
+            for visitor in visitors:
+                visitor.goto(f"{fresh_server.url}/{path}", wait_until="commit")
+            for visitor in visitors:
+                wait_idle(visitor)
+                expect(visitor.get_by_role("heading", level=1)).to_contain_text(heading)
+                assert not exceptions(visitor)
+            took = time.monotonic() - started
+            print(f"{N_VISITORS} visitors, {path or 'home'}: {took:.1f} s")
+            assert took < 40, f"{N_VISITORS} visitors waited {took:.0f} s for {path or 'home'}"
+    assert list(faults) == []
+
+
