@@ -32,6 +32,10 @@ def bench_mine(corpus: Corpus, *, repeats: int = 3) -> dict[str, Any]:
     one refresh and ``mine_ratio_with_tokenizing`` counts the tokenising on our side too. ``mine_agreement``: share of the
     peer's negatives that are also ours for that query, compared by text since the peer knows no ids.
     """
+    import torch
+
+    from core.train.trial import STEP_THREADS
+
     try:
         from datasets import Dataset
         from sentence_transformers import SentenceTransformer
@@ -57,6 +61,8 @@ def bench_mine(corpus: Corpus, *, repeats: int = 3) -> dict[str, Any]:
     lane = Lane(source=Dense(), window=RankWindow(last=N_NEGATIVES + most + 2), picker=Top(), per_query=N_NEGATIVES)
 
     def here() -> np.ndarray:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(STEP_THREADS)  # as a trial does; the peer keeps all
         begun = perf_counter()
         tokens = model.tokenize(query_texts), model.tokenize(texts)
         seconds["tokenizing"].append(perf_counter() - begun)
@@ -67,6 +73,7 @@ def bench_mine(corpus: Corpus, *, repeats: int = 3) -> dict[str, Any]:
         table = mine_lane(lane, context, asked, rng, with_model_scores=False)
         found = rows_at(table, pick(lane, table, rng))
         seconds["here"].append(perf_counter() - begun)
+        torch.set_num_threads(threads)
         return found
 
     with tempfile.TemporaryDirectory() as folder:

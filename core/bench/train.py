@@ -31,6 +31,10 @@ def bench_train(corpus: Corpus, *, batch_size: int = 128, repeats: int = 3) -> d
     optimiser is its trainer's default (AdamW over the whole table), ours Adam over the rows that a batch uses.
     ``train_first_loss_difference``: how far the two losses of the first batch lie apart before any step.
     """
+    import torch
+
+    from core.train.trial import STEP_THREADS
+
     pairs = _one_positive_each(corpus)
     if len(pairs[0]) < 2 * batch_size:
         raise ParameterError(f"bench needs at least {2 * batch_size} training pairs; the corpus has {len(pairs[0])}.")
@@ -39,6 +43,8 @@ def bench_train(corpus: Corpus, *, batch_size: int = 128, repeats: int = 3) -> d
     start = model.state()
 
     def here() -> float:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(STEP_THREADS)  # as a trial does; the peer keeps all
         model.load_state(start)
         begun = perf_counter()
         tokens = model.tokenize(queries), model.tokenize(documents)
@@ -51,7 +57,9 @@ def bench_train(corpus: Corpus, *, batch_size: int = 128, repeats: int = 3) -> d
             report = stepper.step(Batch(rows, rows, np.empty((len(rows), 0), np.int64), rows[:, None]))
             first = first or report.loss
         losses["here"] = first
-        return perf_counter() - begun
+        took = perf_counter() - begun
+        torch.set_num_threads(threads)
+        return took
 
     losses: dict[str, float] = {}
     seconds: dict[str, list[float]] = {"here": [], "peer": [], "tokenizing": []}

@@ -21,6 +21,7 @@ from core.train.outcome import Outcome
 from core.train.setup import Setup, prepare
 
 PROGRESS_SECONDS = 0.25
+STEP_THREADS = 1
 # A checkpoint copies every weight and both moments of Adam (about 100 MB for the default encoder).
 CHECKPOINT_SECONDS = 20.0
 
@@ -39,15 +40,16 @@ def run_trial(
     """Train the trial that ``folder/trial.json`` describes and return its result (also ``folder/result.json``).
 
     Goes on from ``folder/checkpoint`` where there is one, with the same bytes as if it had never stopped (for the same
-    number of threads). ``corpus``: the loaded corpus, when the caller has it. Raises Stopped after ``should_stop()`` turned true,
-    CorpusError, ParameterError or TrialError for what the user can mend.
+    number of threads). ``threads``: torch's, at most STEP_THREADS; search has its own (OMP_NUM_THREADS). ``corpus``: the
+    loaded corpus, when the caller has it. Raises Stopped after ``should_stop()`` turned true, CorpusError, ParameterError or
+    TrialError for what the user can mend.
     """
     import torch
 
     folder = Path(folder)
     config = read_config(folder)
-    if threads is not None:
-        torch.set_num_threads(threads)
+    # A step over token vectors is too small to share: a second thread mostly waits, and on a busy machine it waits long.
+    torch.set_num_threads(min(threads or STEP_THREADS, STEP_THREADS))
     events = EventWriter(folder / "events.jsonl")
     if corpus is None:
         cache = folder.parent.parent / "corpora" if folder.parent.name == "trials" else None
