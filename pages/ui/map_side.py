@@ -34,7 +34,8 @@ def query_card(view: View) -> None:
         if view.trial.mines:
             drawn, kept = len(view.own_negatives), len(view.kept)
             which = f"{drawn} of {kept}" if kept > drawn else f"{kept}"
-            sentence += f" and {which} negatives are on the map; {n_suspects} of these {'is a suspect' if n_suspects == 1 else 'are suspects'}"
+            are = "is a suspect" if n_suspects == 1 else "are suspects"
+            sentence += f" and {which} negatives are on the map; {n_suspects} of these {are}"
         st.caption(
             f"{sentence}.",
             help="Negatives: what the recipe keeps for this query at this snapshot, the best ranked ones first; each "
