@@ -14,7 +14,7 @@ import numpy as np
 from core.corpus.corpus import Corpus
 from core.encode.encoders import make_encoder
 from core.errors import ParameterError, UserError
-from core.sampling.context import MiningContext, Vectors, identical_groups
+from core.sampling.context import CorpusIndex, MiningContext, Vectors, identical_groups
 from core.sampling.mine import mine_lane, pick, rows_at
 from core.sampling.pickers import Top
 from core.sampling.recipe import Lane
@@ -28,8 +28,8 @@ def bench_mine(corpus: Corpus, *, repeats: int = 3) -> dict[str, Any]:
     """Seconds to mine the top 4 of every training query on both sides, medians over alternating rounds, and the agreement.
 
     Both sides encode every query and document with one model, search exactly, leave out the known positives and take the 4
-    best. The peer tokenises each time that it mines; here a trial tokenises once and mines many times, so ``mine_ratio`` is
-    one refresh and ``mine_ratio_with_tokenizing`` counts the tokenising on our side too. ``mine_agreement``: share of the
+    best. The peer tokenises and matches texts each time that it mines; here a trial tokenises and looks for identical texts
+    once and mines many times, so ``mine_ratio`` is one refresh and ``mine_ratio_with_tokenizing`` counts the tokenising on our side too. ``mine_agreement``: share of the
     peer's negatives that are also ours for that query, compared by text since the peer knows no ids.
     """
     import torch
@@ -57,6 +57,7 @@ def bench_mine(corpus: Corpus, *, repeats: int = 3) -> dict[str, Any]:
         "positive": [texts[row] for row in doc_rows[is_asked]],
     }
     model = make_encoder("static").build(texts, 0)
+    index = CorpusIndex(corpus)
     most = int(np.bincount(query_rows[is_asked]).max())
     lane = Lane(source=Dense(), window=RankWindow(last=N_NEGATIVES + most + 2), picker=Top(), per_query=N_NEGATIVES)
 
@@ -68,7 +69,7 @@ def bench_mine(corpus: Corpus, *, repeats: int = 3) -> dict[str, Any]:
         seconds["tokenizing"].append(perf_counter() - begun)
         begun = perf_counter()
         vectors = Vectors(model.encode(tokens[0], "query"), model.encode(tokens[1], "document"), "cosine", "bench")
-        context = MiningContext(corpus, lambda which: vectors)
+        context = MiningContext(corpus, lambda which: vectors, index)
         rng = np.random.default_rng(0)
         table = mine_lane(lane, context, asked, rng, with_model_scores=False)
         found = rows_at(table, pick(lane, table, rng))
