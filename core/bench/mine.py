@@ -29,8 +29,9 @@ def bench_mine(corpus: Corpus, *, repeats: int = 3) -> dict[str, Any]:
 
     Both sides encode every query and document with one model, search exactly, leave out the known positives and take the 4
     best. The peer tokenises and matches texts each time that it mines; here a trial tokenises and looks for identical texts
-    once and mines many times, so ``mine_ratio`` is one refresh and ``mine_ratio_with_tokenizing`` counts the tokenising on our side too. ``mine_agreement``: share of the
-    peer's negatives that are also ours for that query, compared by text since the peer knows no ids.
+    once and mines many times, so ``mine_ratio`` is one refresh and ``mine_ratio_with_tokenizing`` counts the tokenising on
+    our side too. ``mine_agreement``: share of the peer's negatives that are also ours for that query, compared by text since
+    the peer knows no ids.
     """
     import torch
 
