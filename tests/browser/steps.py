@@ -25,10 +25,15 @@ _READ_GRID = """root => [...root.querySelectorAll('canvas table tr')].map(
 _READ_CHART = """root => (root._fullData || []).filter(trace => trace.visible === true).map(trace => ({
     name: trace.name, x: Array.from(trace.x || []), y: Array.from(trace.y || []),
     ids: Array.from(trace.customdata || [], data => data === null ? null : String(data[0]))}))"""
-_PLACE_OF_POINT = """(root, [name, i]) => {
-    const trace = root._fullData.find(trace => trace.name === name), {xaxis, yaxis} = root._fullLayout;
-    const box = root.getBoundingClientRect();
-    return [box.x + xaxis._offset + xaxis.c2p(trace.x[i]), box.y + yaxis._offset + yaxis.c2p(trace.y[i])]; }"""
+# The points of one trace in the window's pixels, each with the distance to the next point of any trace.
+_PLACES = """(root, name) => {
+    const {xaxis, yaxis} = root._fullLayout, box = root.getBoundingClientRect(), places = [];
+    for (const trace of root._fullData)
+        if (trace.visible === true && trace.customdata)
+            Array.from(trace.x).forEach((x, i) => places.push({name: trace.name, id: String(trace.customdata[i][0]),
+                x: box.x + xaxis._offset + xaxis.c2p(x), y: box.y + yaxis._offset + yaxis.c2p(trace.y[i])}));
+    const alone = a => Math.min(...places.filter(b => b !== a).map(b => Math.hypot(a.x - b.x, a.y - b.y)));
+    return places.filter(a => a.name === name).map(a => ({...a, alone: alone(a)})); }"""
 _PLOT_BOX = """root => { const {xaxis, yaxis} = root._fullLayout, box = root.getBoundingClientRect();
     return [box.x + xaxis._offset, box.y + yaxis._offset, xaxis._length, yaxis._length]; }"""
 
@@ -90,14 +95,17 @@ def chart(page: Page, key: str) -> list[dict[str, Any]]:
     return plot.first.evaluate(_READ_CHART) if plot.count() else []
 
 
-def click_point(page: Page, key: str, name: str, i: int) -> None:
-    """Click the i-th point of the trace of that name."""
+def click_point(page: Page, key: str, name: str) -> str:
+    """Click the point of that trace that stands most alone (what lies under another cannot be hit); what it carries."""
     plot = page.locator(f".st-key-{key} .js-plotly-plot").first
     plot.scroll_into_view_if_needed()
-    x, y = plot.evaluate(_PLACE_OF_POINT, [name, i])
-    page.mouse.move(x, y, steps=4)  # a chart takes a click only where the pointer hovers
-    page.mouse.click(x, y)
-    wait_idle(page)
+    place = max(plot.evaluate(_PLACES, name), key=lambda place: place["alone"])
+    page.mouse.move(place["x"] + 30, place["y"] + 30)
+    page.mouse.move(place["x"], place["y"], steps=4)
+    # A chart takes a click only for the point over which it shows a label.
+    wait_until(page, lambda: plot.locator(".hoverlayer .hovertext").count(), "the point's label is shown", 10)
+    page.mouse.click(place["x"], place["y"])
+    return place["id"]
 
 
 def lasso(page: Page, key: str, share: float = 0.75) -> None:

@@ -37,7 +37,6 @@ def test_sample_to_comparison(fresh_server, page):
     _curves_are_those_of(page, fresh_server, ids)
     _compare(page, fresh_server, ids)
     _map(page, ids)
-    _why_from_the_map(page)
     _why_from_the_table(page, ids)
 
 
@@ -118,31 +117,10 @@ def _map(page, ids) -> None:
     assert ranks == sorted(ranks), "the closest to the query come first"
 
 
-def _why_from_the_map(page) -> None:
-    """A click on a negative reads it, and one more opens its card on the Negatives page."""
-    page.get_by_role("button", name="Click and pan").or_(page.get_by_role("radio", name="Click and pan")).first.click()
-    wait_idle(page)
-    why = page.get_by_role("button", name="Why this negative?")
-    name = next(t["name"] for t in steps.chart(page, "map-plane") if t["name"].startswith("negatives of this query"))
-    for i in range(8):  # a point may lie under another
-        steps.click_point(page, "map-plane", name, i)
-        if why.count():
-            break
-    doc = steps.link_value(page, "doc")
-    assert doc
-    expect(why).to_be_visible()
-    steps.press(page, "Why this negative?")
-    assert "/negatives" in page.url and steps.link_value(page, "doc") == doc
-    card = page.locator(CARD)
-    expect(card).to_contain_text("Why this document?")
-    expect(card).to_contain_text(doc)
-    page.keyboard.press("Escape")
-    expect(card).to_have_count(0)
-    wait_idle(page)
-
-
 def _why_from_the_table(page, ids) -> None:
     """A ticked row opens the card of that very document: its text, rank, score, rule and uses."""
+    page.get_by_role("link", name="Negatives").first.click()
+    wait_idle(page)
     assert steps.link_value(page, "trial") == ids[2]
     grid, rows = steps.grid_with(page, "fate", "document", "s-", "s+", "margin", "weight", "used")
     assert len(rows) >= 10 and any("used" in row["fate"] for row in rows)
