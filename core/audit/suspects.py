@@ -1,10 +1,15 @@
-"""Reasons to doubt a negative: one small function each, one column each, never one opaque score."""
+"""What mining-time tables flag at no cost: hardness, and the three doubts that need only the scores written while mining.
+
+The whole list of reasons, with thresholds and lessons, is in core/audit/reasons.py; both read core/audit/rules.py.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import numpy as np
+
+from core.audit.rules import above_by, share_of_positive
 
 #: Score distance below the positive inside which a negative is semi-hard (cosine; a share of |s+| would hide its unit).
 SEMI_HARD_MARGIN = 0.1
@@ -25,13 +30,12 @@ def hardness(scores: np.ndarray, positive_scores: np.ndarray, margin: float = SE
 
 def above_positive(scores: np.ndarray, positive_scores: np.ndarray, is_twin: np.ndarray) -> np.ndarray:
     """bool: the model scores the candidate at least as high as the positive."""
-    return scores >= positive_scores
+    return above_by(scores, positive_scores) >= 0
 
 
 def near_positive(scores: np.ndarray, positive_scores: np.ndarray, is_twin: np.ndarray) -> np.ndarray:
-    """bool: it scores above 95 % of the positive (Moreira et al. 2024), and not above the positive itself."""
-    limit = positive_scores - np.abs(positive_scores) * (1 - NEAR_SHARE)
-    return (scores > limit) & (scores < positive_scores)
+    """bool: it scores 95 % of the positive or more (Moreira et al. 2024), and not above the positive itself."""
+    return (share_of_positive(scores, positive_scores) >= NEAR_SHARE) & (scores < positive_scores)
 
 
 def copy_of_positive(scores: np.ndarray, positive_scores: np.ndarray, is_twin: np.ndarray) -> np.ndarray:
@@ -40,7 +44,7 @@ def copy_of_positive(scores: np.ndarray, positive_scores: np.ndarray, is_twin: n
 
 
 Reason = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-#: Column title -> reason, in the order in which tables show them.
+#: Column title -> flag, in the order in which tables show them.
 REASONS: dict[str, Reason] = {
     "above the positive": above_positive,
     "within 5 % of the positive": near_positive,
@@ -49,5 +53,5 @@ REASONS: dict[str, Reason] = {
 
 
 def doubts(scores: np.ndarray, positive_scores: np.ndarray, is_twin: np.ndarray) -> dict[str, np.ndarray]:
-    """Every reason's verdict by title; all arrays of one shape (``positive_scores`` may broadcast)."""
+    """Every flag by title; all arrays of one shape (``positive_scores`` may broadcast)."""
     return {title: reason(scores, positive_scores, is_twin) for title, reason in REASONS.items()}

@@ -41,7 +41,7 @@ def twin_matrix(texts: Sequence[str], rows: np.ndarray, *, threshold: float = 0.
     if not rows.size:
         return csr_matrix((0, n_documents), dtype=bool)
 
-    shingles = _shingle_matrix(texts, shingle)
+    shingles = shingle_matrix(texts, shingle)
     sizes = np.diff(shingles.indptr)
     # A shingle of one document cannot be shared. Most are; without them the product is several times cheaper.
     spread = np.bincount(shingles.indices, minlength=shingles.shape[1])
@@ -66,7 +66,7 @@ def twin_matrix(texts: Sequence[str], rows: np.ndarray, *, threshold: float = 0.
     return twins
 
 
-def _shingle_matrix(texts: Sequence[str], shingle: int) -> csr_matrix:
+def shingle_matrix(texts: Sequence[str], shingle: int) -> csr_matrix:
     """int32 (C, S): 1 where document has the shingle; every shingle has a number of its own."""
     from scipy.sparse import csr_matrix
 
