@@ -1,4 +1,4 @@
-"""The database's two tables, their rows as plain data, and the engine that opens them."""
+"""The database's tables, their rows as plain data, and the engine that opens them."""
 
 from __future__ import annotations
 
@@ -56,6 +56,43 @@ CORPUS = sa.Table(
     sa.Column("n_queries", sa.BigInteger, nullable=False),
     sa.Column("added", sa.Double, nullable=False),
     sa.Column("owner", sa.String(120), nullable=False, default=""),
+)
+# ``pair`` is a digest of both ids: ids may be longer than an index takes.
+VERDICT = sa.Table(
+    "verdict",
+    META,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("home", sa.String(32), nullable=False),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("pair", sa.String(32), nullable=False),
+    sa.Column("query_id", sa.Text, nullable=False),
+    sa.Column("doc_id", sa.Text, nullable=False),
+    sa.Column("judge", sa.String(120), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("note", sa.Text, nullable=False, default=""),
+    sa.Column("source", sa.String(16), nullable=False),
+    sa.Column("created", sa.Double, nullable=False),
+    sa.Column("undone", sa.Double),
+    sa.Column("replaces", sa.BigInteger),  # the verdict that undoing this one brings back
+    sa.Index(
+        "verdict_in_force",
+        *("home", "fingerprint", "pair", "judge"),
+        unique=True,
+        sqlite_where=sa.text("undone IS NULL"),
+        postgresql_where=sa.text("undone IS NULL"),
+    ),
+)
+CLAIM = sa.Table(
+    "claim",
+    META,
+    sa.Column("home", sa.String(32), primary_key=True),
+    sa.Column("fingerprint", sa.String(64), primary_key=True),
+    sa.Column("pair", sa.String(32), primary_key=True),
+    sa.Column("judge", sa.String(120), primary_key=True),
+    sa.Column("query_id", sa.Text, nullable=False),
+    sa.Column("doc_id", sa.Text, nullable=False),
+    sa.Column("until", sa.Double, nullable=False),
+    sa.Column("skipped", sa.Double),  # when this judge put it aside; then nobody holds it
 )
 
 
