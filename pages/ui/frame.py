@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from core.corpus.corpus import Corpus
     from core.lab.scheduler import Scheduler
     from core.lab.store import Store
+    from core.lab.verdicts import Verdicts
     from core.lab.workspace import Workspace
 
 
@@ -50,6 +51,10 @@ class Session:
     @property
     def store(self) -> Store:
         return services.store()
+
+    @property
+    def verdicts(self) -> Verdicts:
+        return services.verdicts()
 
     @property
     def scheduler(self) -> Scheduler:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from core.corpus.corpus import Corpus
     from core.lab.scheduler import Scheduler
     from core.lab.store import Store
+    from core.lab.verdicts import Verdicts
     from core.lab.workspace import Workspace
 
 # Corpora are memory-mapped; what is kept of one is its judgements and tables of contents.
@@ -44,6 +45,13 @@ def _store(folder: str, database: str, _workspace: Workspace) -> Store:
     from core.lab.store import Store
 
     return Store(_workspace)
+
+
+def verdicts() -> Verdicts:
+    """The verdicts of the workspace."""
+    from core.lab.verdicts import Verdicts
+
+    return Verdicts(store())
 
 
 def scheduler() -> Scheduler:
