@@ -23,22 +23,14 @@ def zip_members(
     The whole archive is refused for a path that leads out of it, too many files, or a file that would
     unpack beyond the limits. Links are ignored, and so are the shadow files that macOS adds.
     """
-    try:
-        opened = zipfile.ZipFile(archive)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError, EOFError) as error:
-        faults.fatal(f"{name}: is not a zip that can be read ({error}). Pack the files again.")
-        return {}
-    entries = opened.infolist()
-    if len(entries) > limits.archive_entries:
-        faults.fatal(f"{name}: holds {len(entries):,} files, more than {limits.archive_entries:,}. Pack fewer.")
+    opened = open_zip(archive, name, limits, faults)
+    if opened is None:
         return {}
     members: dict[str, Member] = {}
     infos: dict[str, zipfile.ZipInfo] = {}
-    for info in entries:
+    for info in opened.infolist():
         path = info.filename
-        if _leads_out(path):
-            faults.fatal(f"{name}: the path {path[:100]!r} leads out of the archive. Pack the files again.")
-        elif _is_link(info):
+        if is_link(info):
             faults.remark(f"{name}: {path[:100]!r} is a link and was ignored.")
         elif not info.is_dir() and not path.startswith("__MACOSX/"):
             if path in infos and path.rsplit("/", 1)[-1] in MAIN_FILES:
@@ -49,8 +41,24 @@ def zip_members(
         return {}
     picked = pick(members, name, faults)
     wanted = {id(member) for member in picked.values()}
-    _check_sizes([infos[path] for path, m in members.items() if id(m) in wanted], name, limits, faults)
+    check_sizes([infos[path] for path, m in members.items() if id(m) in wanted], name, limits, faults)
     return {} if faults.is_fatal else picked
+
+
+def open_zip(archive: BinaryIO, name: str, limits: Limits, faults: Faults) -> zipfile.ZipFile | None:
+    """The archive, or None after noting a fatal fault: no zip, too many files, or a path that leads out of it."""
+    try:
+        opened = zipfile.ZipFile(archive)
+    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError, EOFError) as error:
+        faults.fatal(f"{name}: is not a zip that can be read ({error}). Pack the files again.")
+        return None
+    entries = opened.infolist()
+    if len(entries) > limits.archive_entries:
+        faults.fatal(f"{name}: holds {len(entries):,} files, more than {limits.archive_entries:,}. Pack fewer.")
+    else:
+        for path in (info.filename for info in entries if _leads_out(info.filename)):
+            faults.fatal(f"{name}: the path {path[:100]!r} leads out of the archive. Pack the files again.")
+    return None if faults.is_fatal else opened
 
 
 def _reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[int], bytes]:
@@ -64,7 +72,8 @@ def _reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[int], 
     return read
 
 
-def _check_sizes(infos: list[zipfile.ZipInfo], name: str, limits: Limits, faults: Faults) -> None:
+def check_sizes(infos: list[zipfile.ZipInfo], name: str, limits: Limits, faults: Faults) -> None:
+    """Note a fatal fault where these files would unpack beyond the limits, all together or one of them."""
     # The sizes are the archive's own claim; reading never goes beyond it, so the claim is a safe bound.
     total = sum(info.file_size for info in infos)
     if total > limits.archive_bytes:
@@ -84,5 +93,5 @@ def _leads_out(path: str) -> bool:
     return path.startswith(("/", "\\")) or ".." in parts or bool(re.match(r"[A-Za-z]:", path))
 
 
-def _is_link(info: zipfile.ZipInfo) -> bool:
+def is_link(info: zipfile.ZipInfo) -> bool:
     return stat.S_ISLNK(info.external_attr >> 16)
