@@ -1,0 +1,265 @@
+"""The Judge page in its states: no name, keys and undo, grid, blind, an imported set, verdicts, import, language model."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.sampling.presets import PRESETS
+
+
+@pytest.fixture(autouse=True)
+def _clean(workspace, monkeypatch):
+    """An empty workspace whose queue nobody works on."""
+    from pages.ui import services
+
+    monkeypatch.setattr(services, "scheduler", lambda: None)
+    for name in ("URL", "KEY", "MODEL", "MODEL_2"):
+        monkeypatch.delenv(f"NEGSPACE_LLM_{name}", raising=False)
+
+
+@pytest.fixture
+def store(workspace):
+    from core.lab.store import Store
+
+    opened = Store()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def verdicts(store):
+    from core.lab.verdicts import Verdicts
+
+    return Verdicts(store)
+
+
+@pytest.fixture
+def corpus_link(store, tiny_folder, tiny_corpus) -> str:
+    return known(store, tiny_folder, tiny_corpus)
+
+
+def known(store, folder, corpus) -> str:
+    """The link of a corpus, known in the workspace."""
+    from core.lab.corpora import add_corpus
+
+    add_corpus(
+        store,
+        spec=str(folder),
+        name=corpus.name,
+        fingerprint=corpus.fingerprint,
+        n_documents=corpus.n_documents,
+        n_queries=corpus.n_queries,
+    )
+    return corpus.fingerprint
+
+
+@pytest.fixture
+def trial(store, tiny_folder, tiny_corpus) -> str:
+    """A trial that mined, trained by hand."""
+    from core.train.config import TrialConfig
+    from core.train.trial import run_trial
+
+    config = TrialConfig(
+        corpus=str(tiny_folder),
+        corpus_fingerprint=tiny_corpus.fingerprint,
+        corpus_name=tiny_corpus.name,
+        recipe=PRESETS["ance"].recipe.to_dict(),
+        name="ance",
+        epochs=2,
+        batch_size=8,
+    )
+    row = store.submit(config.to_dict(), config.name)
+    store.request_stop(row.id)
+    run_trial(row.folder, threads=1)
+    store.correct()
+    return row.id
+
+
+def page(root, **params: str) -> AppTest:
+    at = AppTest.from_file(str(root / "pages/judge.py"), default_timeout=60)
+    for key, value in params.items():
+        at.query_params[key] = value
+    at.run()
+    return at
+
+
+def words(at: AppTest) -> str:
+    kinds = (at.title, at.markdown, at.caption, at.info, at.warning, at.error, at.success)
+    return " ".join(str(e.value) for kind in kinds for e in kind).replace("\\", "")
+
+
+def button(at: AppTest, start: str):
+    """The button whose key begins so; keys end with the pair's name."""
+    return next(b for b in at.button if (b.key or "").startswith(start))
+
+
+def test_without_anything_to_judge_the_way_to_train_is_offered(root, corpus_link):
+    at = page(root, corpus=corpus_link)
+    assert not at.exception and "nothing to judge yet" in words(at)
+    assert "Choose a recipe and train" in {b.label for b in at.button}
+
+
+def test_the_name_is_asked_once_and_kept_in_the_link(root, corpus_link, trial):
+    at = page(root, corpus=corpus_link, trial=trial)
+    assert not at.exception and "Who judges?" in words(at)
+    at.text_input(key="judge.asked").set_value("  ")
+    next(b for b in at.button if b.label == "Start judging").click().run()
+    assert "1 to 60 characters" in words(at)
+    at.text_input(key="judge.asked").set_value("ann")
+    next(b for b in at.button if b.label == "Start judging").click().run()
+    assert not at.exception and at.query_params["judge"] in ("ann", ["ann"]) and button(at, "judge.false-negative")
+
+
+def test_verdicts_skip_and_undo_are_saved_at_once(root, corpus_link, trial, verdicts, tiny_corpus):
+    f = tiny_corpus.fingerprint
+    at = page(root, corpus=corpus_link, trial=trial, judge="ann", rule="any", twice="0")
+    assert not at.exception and not at.error
+    assert {b.key.split(".")[1] for b in at.button if (b.key or "").startswith("judge.")} >= {
+        "false-negative", "true-negative", "near-duplicate", "unsure", "skip", "undo", "why",
+    }  # fmt: skip
+    first = button(at, "judge.false-negative").key
+    at.text_input(key=first.replace("false-negative", "note")).set_value("same  thing")
+    button(at, "judge.false-negative").click().run()
+    (saved,) = verdicts.list(f)
+    assert (saved.judge, saved.kind, saved.note, saved.source) == ("ann", "false-negative", "same  thing", "page")
+    assert button(at, "judge.false-negative").key != first
+    assert at.get("progress")[0].proto.text.startswith("**1 of ") and "1 by you" in at.get("progress")[0].proto.text
+    second = button(at, "judge.unsure").key
+    button(at, "judge.skip").click().run()
+    assert len(verdicts.skipped(f, "ann")) == 1 and button(at, "judge.unsure").key != second
+    button(at, "judge.undo").click().run()
+    assert verdicts.skipped(f, "ann") == {} and button(at, "judge.unsure").key == second
+    button(at, "judge.undo").click().run()
+    assert verdicts.list(f) == [] and button(at, "judge.false-negative").key == first
+    button(at, "judge.undo").click().run()
+    assert not at.exception
+
+
+def test_two_judges_get_different_pairs_and_a_refresh_the_same(root, corpus_link, trial):
+    params = {"corpus": corpus_link, "trial": trial, "rule": "any", "twice": "0"}
+    ann = button(page(root, **params, judge="ann"), "judge.unsure").key
+    bob = button(page(root, **params, judge="bob"), "judge.unsure").key
+    assert ann != bob and button(page(root, **params, judge="ann"), "judge.unsure").key == ann
+
+
+def test_blind_shows_no_score_and_no_reason(root, corpus_link, trial):
+    params = {"corpus": corpus_link, "trial": trial, "rule": "any", "judge": "ann"}
+    seen = words(page(root, **params))
+    at = page(root, **params, blind="true")
+    assert not at.exception and "doubt" in seen and "harm" in seen
+    blind = words(at)
+    assert "blind" in blind and not any(word in blind for word in ("doubt ", "harm "))
+    assert not any((b.key or "").startswith("judge.why") for b in at.button)
+
+
+def test_the_grid_keeps_each_pair_in_its_place(root, corpus_link, trial, verdicts, tiny_corpus):
+    at = page(root, corpus=corpus_link, trial=trial, judge="ann", rule="any", scope="all", mode="grid")
+    before = [b.key for b in at.button if (b.key or "").startswith("judge.unsure")]
+    assert not at.exception and len(before) == len(set(before)) == 6
+    at.button(key=before[2]).click().run()
+    after = [b.key for b in at.button if (b.key or "").startswith("judge.unsure")]
+    assert [a == b for a, b in zip(after, before, strict=True)] == [True, True, False, True, True, True]
+    assert len(verdicts.list(tiny_corpus.fingerprint)) == 1
+
+
+def test_all_judged_says_what_now(root, corpus_link, trial, verdicts, tiny_corpus):
+    at = page(root, corpus=corpus_link, trial=trial, judge="ann", rule="any", twice="0")
+    for _ in range(200):
+        if not any((b.key or "").startswith("judge.unsure") for b in at.button):
+            break
+        button(at, "judge.unsure").click().run()
+    assert not at.exception and "pairs of this queue are judged" in words(at)
+    assert len(verdicts.list(tiny_corpus.fingerprint)) > 3
+
+
+def test_a_pair_of_the_link_comes_first_and_is_judged_again_knowingly(root, corpus_link, trial, verdicts, tiny_corpus):
+    f, query, doc = tiny_corpus.fingerprint, tiny_corpus.query_ids([0])[0], tiny_corpus.doc_ids([7])[0]
+    verdicts.record(f, query, doc, "ann", "unsure")
+    at = page(root, corpus=corpus_link, trial=trial, judge="ann", query=query, first=doc)
+    assert not at.exception and "You judged this pair before: unsure" in words(at)
+    button(at, "judge.true-negative").click().run()
+    assert [v.kind for v in verdicts.list(f)] == ["true-negative"] and "first" not in at.query_params
+    assert "You judged this pair before" not in words(at)
+
+
+def test_the_card_opens_over_the_page(root, corpus_link, trial, tiny_corpus):
+    query, doc = tiny_corpus.query_ids([0])[0], tiny_corpus.doc_ids([7])[0]
+    at = page(root, corpus=corpus_link, trial=trial, judge="ann", query=query, doc=doc)
+    assert not at.exception and not at.error
+
+
+def test_an_imported_set_is_judged_without_any_trial(root, store, tmp_path, verdicts):
+    from core.corpus.load import load_corpus
+
+    lines = [
+        {"query": f"what is number {i}", "positive": f"number {i} is the {i}th number", "negative": f"number {i + 1} is not number {i}"}
+        for i in range(12)
+    ]
+    path = tmp_path / "mined.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    corpus = load_corpus(path)
+    assert corpus.imported is not None
+    at = page(root, corpus=known(store, path, corpus), judge="ann", scope="all")
+    assert not at.exception and not at.error
+    button(at, "judge.true-negative").click().run()
+    assert len(verdicts.list(corpus.fingerprint)) == 1
+
+
+def test_verdicts_agreement_and_truth_are_shown(root, corpus_link, trial, verdicts, tiny_corpus):
+    empty = page(root, corpus=corpus_link, trial=trial, view="verdicts")
+    assert not empty.exception and "No pair of this corpus has been judged" in words(empty)
+    f = tiny_corpus.fingerprint
+    for i in range(8):
+        for judge, every in (("ann", 2), ("bob", 3)):
+            kind = "false-negative" if i % every else "true-negative"
+            verdicts.record(f, tiny_corpus.query_ids([i])[0], tiny_corpus.doc_ids([i])[0], judge, kind, note="$x$ <b>")
+    verdicts.record(f, "gone", "gone", "eve", "unsure", source="import")
+    at = page(root, corpus=corpus_link, trial=trial, view="verdicts")
+    assert not at.exception and not at.error
+    tables = [frame.value for frame in at.dataframe]
+    judges = next(t for t in tables if "right by truth" in t.columns)
+    assert judges["judge"].tolist() == ["ann", "bob", "eve"] and judges["verdicts"].tolist() == [8, 8, 1]
+    agreed = next(t for t in tables if "kappa" in t.columns)
+    assert agreed["judges"].tolist() == ["ann / bob"] and agreed["pairs"].tolist() == [8]
+    assert len(next(t for t in tables if "note" in t.columns)) == 17
+    only = page(root, corpus=corpus_link, trial=trial, view="verdicts", by="eve")
+    assert len(next(t.value for t in only.dataframe if "note" in t.value.columns)) == 1
+
+
+def test_pasted_verdicts_are_read_and_saved_once(root, corpus_link, trial, verdicts, tiny_corpus):
+    query, doc = tiny_corpus.query_ids([0])[0], tiny_corpus.doc_ids([7])[0]
+    at = page(root, corpus=corpus_link, trial=trial, judge="ann", view="import")
+    rows = [{"query_id": query, "doc_id": doc, "verdict": "relevant"}, {"query_id": "nobody", "doc_id": doc, "verdict": 1}]
+    at.text_area(key="import.text").set_value(f"Sure:\n```json\n{json.dumps(rows, indent=1)}\n```").run()
+    assert not at.exception and "1 verdicts understood" in words(at).replace("*", "")
+    assert "'nobody' is not in this corpus" in at.dataframe[0].value["fault"][0]
+    at.button(key="import.save").click().run()
+    assert "1 verdicts added" in words(at)
+    at.button(key="import.save").click().run()
+    assert "1 were known already" in words(at)
+    (saved,) = verdicts.list(tiny_corpus.fingerprint)
+    assert (saved.judge, saved.kind, saved.source) == ("ann", "false-negative", "import")
+
+
+def test_no_model_is_asked_unless_one_is_named(root, corpus_link, trial, monkeypatch):
+    at = page(root, corpus=corpus_link, trial=trial, view="model")
+    assert not at.exception and "No language model is asked" in words(at)
+    monkeypatch.setenv("NEGSPACE_LLM_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("NEGSPACE_LLM_MODEL", "cheap")
+    monkeypatch.setenv("NEGSPACE_LLM_MODEL_2", "dear")
+    at = page(root, corpus=corpus_link, trial=trial, view="model", rule="any")
+    assert not at.exception and not at.error and "cheap" in words(at) and "dear" in words(at)
+    at.number_input(key="model.in").set_value(1000.0).run()
+    cost = next(m.value for m in at.metric if m.label == "Cost, about")
+    assert float(cost) > 0 and button(at, "model.ask").label.startswith("Ask about")
+    monkeypatch.setenv("NEGSPACE_LLM_URL", "nonsense")
+    assert "must be the base" in words(page(root, corpus=corpus_link, trial=trial, view="model"))
+
+
+def test_hostile_links_never_break_the_page(root, corpus_link, trial):
+    bad = {"rule": "'", "scope": "[", "twice": "9", "mode": "no", "blind": "?", "view": "-", "first": "'", "query": "["}
+    assert not page(root, corpus=corpus_link, trial=trial, judge="$x$<b>", **bad).exception
+    assert not page(root, corpus=corpus_link, trial="20200101-nothere", judge="x" * 300).exception
