@@ -29,11 +29,16 @@ class _MeanBag(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        ids, offsets = ctx.saved_tensors
-        order = _stable_order(ids.numpy(), ctx.shape[0])
-        sorted_ids = ids.numpy()[order]
-        n_used = int(np.count_nonzero(np.diff(sorted_ids))) + min(len(sorted_ids), 1)
-        used, rows = map(torch.from_numpy, bag_gradient(order, sorted_ids, offsets.numpy(), grad.contiguous().numpy(), n_used))
+        ids, offsets = (tensor.numpy() for tensor in ctx.saved_tensors)
+        order = _stable_order(ids, ctx.shape[0])
+        sorted_ids = ids[order]
+        n_used = int(np.count_nonzero(sorted_ids[1:] != sorted_ids[:-1])) + min(len(ids), 1)
+        used, rows = np.empty(n_used, np.int64), np.zeros((n_used, ctx.shape[1]), np.float32)
+        sizes = np.diff(offsets)
+        bag_of = np.repeat(np.arange(len(sizes)), sizes)
+        share = np.float32(1) / np.maximum(sizes, 1).astype(np.float32)
+        bag_gradient(order, sorted_ids, bag_of, share, grad.contiguous().numpy(), used, rows)
+        used, rows = torch.from_numpy(used), torch.from_numpy(rows)
         return torch.sparse_coo_tensor(used[None], rows, ctx.shape, check_invariants=False), None, None
 
 
@@ -82,7 +87,15 @@ class RowAdam(torch.optim.Optimizer):
         beta1, beta2 = group["betas"]
         # As SparseAdam: eps joins the root before the bias correction.
         rate = group["lr"] * (1 - beta2 ** state["step"]) ** 0.5 / (1 - beta1 ** state["step"])
-        order = _stable_order(ids.numpy(), len(vectors))
-        arrays = (t.numpy() for t in (vectors, state["exp_avg"], state["exp_avg_sq"]))
-        scalars = map(np.float32, (1 - beta1, 1 - beta2, group["eps"], rate))
-        adam_rows(*arrays, order, ids.numpy(), values.numpy(), *scalars)
+        ids, values = _each_once(ids.numpy(), values.numpy(), len(vectors))
+        arrays = [t.numpy() for t in (vectors, state["exp_avg"], state["exp_avg_sq"])]
+        adam_rows(*arrays, ids, values, *(np.float32(x) for x in (1 - beta1, 1 - beta2, group["eps"], rate)))
+
+
+def _each_once(ids: np.ndarray, values: np.ndarray, n_ids: int) -> tuple[np.ndarray, np.ndarray]:
+    """The gradient with the rows of a repeated id added up, in their order: Adam's update is not linear."""
+    if (ids[1:] > ids[:-1]).all():  # as one bag's backward gives it
+        return ids, values
+    order = _stable_order(ids, n_ids)
+    starts = np.flatnonzero(np.append(True, np.diff(ids[order]) != 0))
+    return ids[order][starts], np.add.reduceat(values[order], starts, axis=0)

@@ -21,56 +21,38 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_compiled
-def bag_gradient(order, sorted_ids, offsets, grad, n_used):  # type: ignore[no-untyped-def]
-    """The distinct ids (int64, ascending) and the gradient of each one's row, float32 (n_used, dim).
+def bag_gradient(order, sorted_ids, bag_of, share, grad, used, rows):  # type: ignore[no-untyped-def]
+    """Write the distinct ids, ascending, and the gradient of each one's row.
 
-    ``order``: positions of the ids in ascending order of id; ``sorted_ids``: the ids in that order.
-    ``grad``: float32 (N, dim), the gradient of each bag's mean.
+    ``order``: positions of the ids in ascending order of id; ``sorted_ids``: the ids in that order; ``bag_of``: the bag of
+    each position; ``share`` float32 (N,): one over each bag's size; ``grad``: float32 (N, dim), the gradient of each
+    bag's mean. ``used`` int64 (n_used,) and ``rows`` float32 (n_used, dim), zeros, are written.
     """
-    n_bags, dim = grad.shape
-    bag_of = np.empty(len(order), np.int64)
-    share = np.empty(n_bags, np.float32)
-    for bag in range(n_bags):
-        size = offsets[bag + 1] - offsets[bag]
-        share[bag] = np.float32(1.0) / np.float32(max(size, 1))
-        for place in range(offsets[bag], offsets[bag + 1]):
-            bag_of[place] = bag
-    used = np.empty(n_used, np.int64)
-    rows = np.zeros((n_used, dim), np.float32)
+    dim = grad.shape[1]
     n = -1
     for i in range(len(order)):
         if i == 0 or sorted_ids[i] != sorted_ids[i - 1]:
             n += 1
             used[n] = sorted_ids[i]
         bag = bag_of[order[i]]
+        row, own, part = rows[n], grad[bag], share[bag]
         for j in range(dim):
-            rows[n, j] += grad[bag, j] * share[bag]
-    return used, rows
+            row[j] += own[j] * part
 
 
 @_compiled
-def adam_rows(vectors, mean, square, order, ids, values, new_mean, new_square, eps, rate):  # type: ignore[no-untyped-def]
-    """Update ``vectors`` and both moments in place, at the rows ``ids``.
+def adam_rows(vectors, mean, square, ids, values, new_mean, new_square, eps, rate):  # type: ignore[no-untyped-def]
+    """Update ``vectors`` and both moments in place, at the rows ``ids``, of which none comes twice.
 
-    ``ids`` (int64, may repeat) and ``values`` (float32 (len(ids), dim)) are a sparse gradient, ``order`` sorts
-    the ids; the values of a repeated id are added first, since the update is not linear. Scalars are float32:
-    ``new_mean``, ``new_square``: the share of the new value in each moment (1 - beta); ``rate``: the step.
+    ``ids`` (int64) and ``values`` (float32 (len(ids), dim)) are a sparse gradient. Scalars are float32: ``new_mean``,
+    ``new_square``: the share of the new value in each moment (1 - beta); ``rate``: the step.
     """
     dim = vectors.shape[1]
-    summed = np.empty(dim, np.float32)
-    i = 0
-    while i < len(order):
-        row = ids[order[i]]
+    for i in range(len(ids)):
+        vector, m, v, value = vectors[ids[i]], mean[ids[i]], square[ids[i]], values[i]
         for j in range(dim):
-            summed[j] = values[order[i], j]
-        i += 1
-        while i < len(order) and ids[order[i]] == row:
-            for j in range(dim):
-                summed[j] += values[order[i], j]
-            i += 1
-        for j in range(dim):
-            m = mean[row, j] + (summed[j] - mean[row, j]) * new_mean
-            v = square[row, j] + (summed[j] * summed[j] - square[row, j]) * new_square
-            mean[row, j] = m
-            square[row, j] = v
-            vectors[row, j] -= rate * (m / (np.sqrt(v) + eps))
+            m_new = m[j] + (value[j] - m[j]) * new_mean
+            v_new = v[j] + (value[j] * value[j] - v[j]) * new_square
+            m[j] = m_new
+            v[j] = v_new
+            vector[j] -= rate * (m_new / (np.sqrt(v_new) + eps))
