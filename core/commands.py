@@ -39,10 +39,9 @@ def recipes(options: Namespace) -> Answer:
 def train(options: Namespace) -> Answer:
     """Train one trial in this process's own worker; Ctrl-C leaves a checkpoint."""
     from core.encode.encoders import make_encoder
-    from core.lab.by_hand import new_trial, train_here
+    from core.lab.retrain import read_verdicts, with_verdicts
     from core.lab.workspace import Workspace
     from core.train.config import TrialConfig
-    from core.train.results import TrialResults
 
     workspace = Workspace(options.workspace) if options.workspace else Workspace()
     recipe, name = _recipe(options)
@@ -62,8 +61,42 @@ def train(options: Namespace) -> Answer:
         seed=options.seed,
         **{key: value for key, value in given.items() if value is not None},
     )
-    folder = new_trial(workspace, config)
-    print(f"trial {folder}\nrecipe: {recipe.summary()}", flush=True)
+    files: dict[str, bytes] = {}
+    if options.verdicts:
+        config, files = with_verdicts(config, read_verdicts(Path(options.verdicts)), use=options.verdict_use, weight=options.verdict_weight)
+    return _train(workspace, config, files)
+
+
+def retrain(options: Namespace) -> Answer:
+    """Train like a trial again, with verdicts; then say what they changed."""
+    from core.audit.retrained import answer, changes
+    from core.corpus.load import load_corpus
+    from core.lab.retrain import config_from_options, sentences
+    from core.lab.workspace import Workspace
+    from core.train.config import read_config
+    from core.train.results import TrialResults
+
+    workspace = Workspace(options.workspace or None)
+    folder = _trial_folder(workspace, options.trial)
+    corpus = load_corpus(read_config(folder).corpus, cache=workspace.corpora)
+    config, files = config_from_options(workspace, folder, options, corpus)
+    if options.from_truth:
+        print("Audit only: these verdicts are the corpus's truth on the trial's candidates, which no real training has.")
+    told = (_train(workspace, config, files) or {}) | {"parent": str(folder)}
+    if TrialResults(folder).result is None:
+        print(f"{folder.name} has not finished, so there is nothing to compare with yet.")
+        return told
+    found = changes(TrialResults(folder), TrialResults(told["trial"]))
+    print("\n".join(sentences(found)))
+    return told | {"changes": answer(found)}
+
+
+def _train(workspace, config, files: dict[str, bytes]) -> dict[str, Any]:
+    from core.lab.by_hand import new_trial, train_here
+    from core.train.results import TrialResults
+
+    folder = new_trial(workspace, config, files)
+    print(f"trial {folder}\nrecipe: {config.recipe_value.summary()}", flush=True)
     train_here(folder, print_line=lambda line: print(line, flush=True))
     result = TrialResults(folder).result
     if result is None:
@@ -123,13 +156,21 @@ def import_(options: Namespace) -> Answer:
 def compare(options: Namespace) -> Answer:
     """Compare finished trials on their held-out queries."""
     from core.audit.compare import compare_trials
-    from core.evaluate.metrics import MEASURES
     from core.lab.workspace import Workspace
     from core.train.results import TrialResults
 
     workspace = Workspace(options.workspace) if options.workspace else Workspace()
-    folders = [_trial_folder(workspace, trial) for trial in options.trials]
-    comparison = compare_trials([TrialResults(folder) for folder in folders])
+    trials = [TrialResults(_trial_folder(workspace, trial)) for trial in options.trials]
+    answer = _comparison(compare_trials(trials)) | {"trials": [str(trial.folder) for trial in trials]}
+    if options.truth:
+        print("\nJudged by the truth instead of the labels (audit only):")
+        answer["truth"] = _comparison(compare_trials(trials, against_truth=True))
+    return answer
+
+
+def _comparison(comparison) -> dict[str, Any]:
+    from core.evaluate.metrics import MEASURES
+
     rows = [[s.name, *(s.band(m).mean for m in MEASURES), s.seconds.get("total", "")] for s in comparison.systems]
     print(_table(["", *MEASURES, "seconds"], rows))
     differences = []
@@ -149,7 +190,7 @@ def compare(options: Namespace) -> Answer:
     systems = [
         {"name": s.name, "kind": s.kind, "metrics": {m: s.band(m).mean for m in MEASURES}, "seconds": s.seconds} for s in comparison.systems
     ]
-    return {"systems": systems, "differences": differences, "trials": [str(f) for f in folders]}
+    return {"systems": systems, "differences": differences}
 
 
 def bench(options: Namespace) -> Answer:

@@ -140,8 +140,8 @@ def compare_trials(
 
 
 def group_of(config: TrialConfig) -> str:
-    """A key that two trials share when they differ in nothing but seed, name and where the corpus lies."""
-    told = {k: v for k, v in config.to_dict().items() if k not in ("seed", "name", "corpus", "snapshots", "recipe_name")}
+    """A key that two trials share when they differ in nothing but seed, name, which trial they repeat and where the corpus lies."""
+    told = {k: v for k, v in config.to_dict().items() if k not in ("seed", "name", "corpus", "snapshots", "recipe_name", "like")}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -15,7 +15,7 @@ from core.audit.suspects import EASY, HARD, SEMI_HARD, doubts, hardness
 from core.corpus.corpus import Corpus
 from core.corpus.judgements import Judgements
 from core.errors import TrialError
-from core.sampling.candidates import BASE_RULES
+from core.sampling.candidates import base_rules
 from core.train.results import TableInfo, TrialResults
 
 HARDNESS = (EASY, SEMI_HARD, HARD)
@@ -157,7 +157,8 @@ def read_trial_table(
 
 def rules_of_lanes(results: TrialResults) -> list[tuple[str, ...]]:
     """For each lane the keys of its rules, in the order in which they decide: bit i of ``verdicts`` is rule i."""
-    return [(*BASE_RULES, *(piece.key for piece in lane.filters)) for lane in results.config.recipe_value.mined]
+    base = base_rules(results.config.refuses_judged)
+    return [(*base, *(piece.key for piece in lane.filters)) for lane in results.config.recipe_value.mined]
 
 
 def _numpy(table, name: str) -> np.ndarray:

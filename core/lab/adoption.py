@@ -18,6 +18,7 @@ from core.lab.view import TrialView
 from core.lab.workspace import Workspace
 
 FORMAT = 1
+NO_FILES: Mapping[str, bytes] = {}
 FOUND = {
     "queued": ("stopped", "Found by its folder; it had not started. Resume starts it."),
     "interrupted": ("interrupted", "Found by its folder without a worker. Resume goes on from its last checkpoint."),
@@ -46,13 +47,15 @@ def new_id(workspace: Workspace, now: float) -> str:
         tick += 1
 
 
-def write_folder(workspace: Workspace, trial_id: str, about: Mapping[str, Any]) -> None:
-    """Make the trial's folder with its ``trial.json``; the folder appears with the file in it or not at all."""
+def write_folder(workspace: Workspace, trial_id: str, about: Mapping[str, Any], more: Mapping[str, bytes] = NO_FILES) -> None:
+    """Make the trial's folder with its ``trial.json`` and ``more`` files by name; it appears with all of them or not at all."""
     from core.train.config import library_versions
 
     part = workspace.trials / f".new-{trial_id}"
     try:
         part.mkdir(exist_ok=True)
+        for name, data in more.items():
+            (part / name).write_bytes(data)
         files.write_json(
             part / files.TRIAL, {"format": FORMAT, "id": trial_id, "libraries": library_versions(), **about}
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from core.errors import ParameterError, TrialError, UserError
@@ -16,8 +16,8 @@ from core.train.config import TrialConfig, library_versions
 LOOK_SECONDS = 0.2
 
 
-def new_trial(workspace: Workspace, config: TrialConfig) -> Path:
-    """The folder of a new trial under the workspace, with its trial.json; the pages' store adopts it when it sees it."""
+def new_trial(workspace: Workspace, config: TrialConfig, more: Mapping[str, bytes] = adoption.NO_FILES) -> Path:
+    """The folder of a new trial under the workspace, with its trial.json and ``more`` files; the pages' store adopts it."""
     now = time.time()
     trial_id = adoption.new_id(workspace, now)
     about = {
@@ -28,7 +28,7 @@ def new_trial(workspace: Workspace, config: TrialConfig) -> Path:
         "config": config.to_dict(),
         "libraries": library_versions(),
     }
-    adoption.write_folder(workspace, trial_id, about)
+    adoption.write_folder(workspace, trial_id, about, more)
     return workspace.trials / trial_id
 
 

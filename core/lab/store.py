@@ -32,8 +32,16 @@ class Store:
         self.adopt()
         self.correct()
 
-    def submit(self, config: Mapping[str, Any], name: str, owner: str = "", *, recipe_title: str = "") -> TrialRow:
-        """The new trial, queued; its folder holds ``trial.json``.
+    def submit(
+        self,
+        config: Mapping[str, Any],
+        name: str,
+        owner: str = "",
+        *,
+        recipe_title: str = "",
+        files: Mapping[str, bytes] = adoption.NO_FILES,
+    ) -> TrialRow:
+        """The new trial, queued; its folder holds ``trial.json`` and ``files`` by name.
 
         ``config``: ``TrialConfig.to_dict()``, JSON-ready. ``recipe_title`` is for lists only, ``recipe_name``
         of the configuration unless given. Raises ParameterError for a name that is empty or too long.
@@ -43,7 +51,7 @@ class Store:
             trial_id = adoption.new_id(self.workspace, now)
             about = {"name": _checked_name(name), "owner": owner, "created": now, "config": dict(config)}
             about["recipe_title"] = recipe_title or str(config.get("recipe_name") or "")
-            adoption.write_folder(self.workspace, trial_id, about)
+            adoption.write_folder(self.workspace, trial_id, about, files)
             values = adoption.row_values(self.home, trial_id, about)
             values |= {"state": "queued", "queued": now, "position": self._last_position(connection) + 1}
             return self._row(connection.execute(sa.insert(TRIAL).values(values).returning(TRIAL)).one())

@@ -9,6 +9,13 @@ import numpy as np
 KEPT = -1
 #: Rules of the base, before any filter of the lane; their order is the order in which they decide.
 BASE_RULES = ("known-positive", "identical-to-positive", "outside-window")
+#: The rule of verdicts, before the window; only tables of a trial with verdicts have it, so that older ones keep their bits.
+JUDGED = "judged"
+
+
+def base_rules(has_verdicts: bool) -> tuple[str, ...]:
+    """The rules before a lane's filters, in the order in which they decide."""
+    return (*BASE_RULES[:2], JUDGED, *BASE_RULES[2:]) if has_verdicts else BASE_RULES
 
 
 @dataclass

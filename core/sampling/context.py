@@ -13,6 +13,7 @@ from core.corpus.judgements import Judgements
 
 if TYPE_CHECKING:
     from core.corpus.corpus import Corpus
+    from core.sampling.judged import Judged
     from core.search.bm25 import BM25
 
 
@@ -75,18 +76,25 @@ class CorpusIndex:
     @cached_property
     def protected(self) -> Judgements:
         """Known positives and documents with exactly a positive's text: never a negative of that query."""
-        positives = self.corpus.positives
-        groups = identical_groups(self.corpus.document_texts())
-        query_rows, doc_rows, _ = positives.pairs()
+        return self.with_copies(self.corpus.positives)
+
+    @cached_property
+    def _text_groups(self) -> np.ndarray:
+        return identical_groups(self.corpus.document_texts())
+
+    def with_copies(self, pairs: Judgements) -> Judgements:
+        """The pairs, and for each its query with every document that has exactly the same text."""
+        groups = self._text_groups
+        query_rows, doc_rows, _ = pairs.pairs()
         order = np.argsort(groups, kind="stable")
         starts = np.searchsorted(groups[order], groups[doc_rows], "left")
         ends = np.searchsorted(groups[order], groups[doc_rows], "right")
         counts = ends - starts
         if counts.size == 0 or counts.max() == 1:
-            return positives
+            return pairs
         index = np.repeat(starts, counts) + (np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts))
         return Judgements.from_pairs(
-            np.repeat(query_rows, counts), order[index], np.ones(len(index), np.int16), positives.n_queries
+            np.repeat(query_rows, counts), order[index], np.ones(len(index), np.int16), pairs.n_queries
         )
 
     def twins(self, threshold: float) -> Judgements:
@@ -114,12 +122,16 @@ class MiningContext:
     """Everything that the lanes of one recipe share on one corpus.
 
     ``vectors_of``: gives the Vectors of ``"current"`` (the model as it is now), ``"start"`` (before the first step) or of
-    a trial. ``index``: the corpus's, when another context made it already.
+    a trial. ``index``: the corpus's, when another context made it already. ``judged``: what people decided about pairs,
+    in a trial that was given verdicts.
     """
 
-    def __init__(self, corpus: Corpus, vectors_of: Callable[[str], Vectors], index: CorpusIndex | None = None):
+    def __init__(
+        self, corpus: Corpus, vectors_of: Callable[[str], Vectors], index: CorpusIndex | None = None, judged: Judged | None = None
+    ):
         self.corpus = corpus
         self.index = index or CorpusIndex(corpus)
+        self.judged = judged
         self._vectors_of = vectors_of
 
     def vectors(self, which: str = "current") -> Vectors:
@@ -136,10 +148,12 @@ class MiningContext:
         """(query_rows, doc_rows) of every positive pair of the training split."""
         return self.index.training_pairs
 
-    @property
+    @cached_property
     def protected(self) -> Judgements:
-        """Known positives and documents with exactly a positive's text: never a negative of that query."""
-        return self.index.protected
+        """Known positives, documents with exactly a positive's text and what people judged so: never a negative of that query."""
+        if self.judged is None or not self.judged.refused.n_pairs:
+            return self.index.protected
+        return self.index.protected.union(self.judged.refused)
 
     def twins(self, threshold: float) -> Judgements:
         """Documents whose shingles overlap a known positive's by ``threshold`` or more, by query."""

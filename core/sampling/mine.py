@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.sampling.candidates import BASE_RULES, KEPT, Candidates
+from core.sampling.candidates import KEPT, Candidates, base_rules
 from core.sampling.context import MiningContext
 from core.sampling.filters import Looked
 from core.sampling.recipe import Lane
@@ -21,9 +21,10 @@ def mine_lane(
 ) -> Candidates:
     """Every candidate that the lane looks at for the queries, with verdicts; nothing is picked yet.
 
-    Known positives (of every split) and texts identical to one are refused first and always, then ranks outside
-    the window, then the lane's filters in their order. ``query_rows`` int64 (Q,): queries without a known positive have
-    positive_row -1 and positive_score -inf, so cuts against the positive refuse all of their candidates.
+    Known positives (of every split) and texts identical to one are refused first and always, then what people judged so,
+    then ranks outside the window, then the lane's filters in their order. ``query_rows`` int64 (Q,): queries without a
+    known positive have positive_row -1 and positive_score -inf, so cuts against the positive refuse all of their candidates.
+    Verdicts do not move the positive that cuts are measured against: the labels do.
     """
     query_rows = np.asarray(query_rows, np.int64)
     depth = lane.depth
@@ -35,9 +36,11 @@ def mine_lane(
 
     is_real = doc_rows >= 0
     is_positive = context.corpus.positives.contains(query_rows[:, None], doc_rows)
+    judged = context.judged if context.judged is not None and context.judged.refuses else None
     verdicts = [
         is_positive,
-        context.protected.contains(query_rows[:, None], doc_rows) & ~is_positive,
+        context.index.protected.contains(query_rows[:, None], doc_rows) & ~is_positive,
+        *([] if judged is None else [judged.refused.contains(query_rows[:, None], doc_rows)]),
         np.zeros_like(is_positive) if lane.source.is_redrawn else ~lane.window.contains(ranks),
     ]
     verdicts += [~f.keep(context, looked) for f in lane.filters]
@@ -63,7 +66,7 @@ def mine_lane(
         positive_scores=positive_scores,
         decided_by=decided_by,
         verdicts=bits,
-        rules=(*BASE_RULES, *(f.key for f in lane.filters)),
+        rules=(*base_rules(judged is not None), *(f.key for f in lane.filters)),
         model_scores=model_scores,
         model_positive_scores=model_positive_scores,
     )

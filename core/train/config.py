@@ -12,6 +12,7 @@ from typing import Any
 
 from core.errors import ParameterError, TrialError
 from core.params import Param, param
+from core.sampling.decisions import DOWN_WEIGHT, DROP, USES
 from core.sampling.recipe import Recipe
 
 #: Libraries whose version can change a trial's numbers.
@@ -24,6 +25,8 @@ class TrialConfig:
 
     ``corpus``: as :func:`core.corpus.load.load_corpus` takes it; ``corpus_fingerprint``: refused when the corpus that is
     found there has another one ("" = not known yet). ``recipe``, ``encoder``: dicts as their to_dict() gives them.
+    ``verdicts``: digest of the trial's ``verdicts.jsonl``, "" = it has none. ``like``: the trial that this one repeats with
+    verdicts, "" = none; it has no part in training.
     """
 
     corpus: str
@@ -38,9 +41,13 @@ class TrialConfig:
     learning_rate: float = param(0.01, "step size of Adam", ge=1e-7, le=1.0)
     seed: int = param(0, "decides the order of the pairs, every random draw and new weights", ge=0, le=2**31 - 1)
     snapshots: int = param(4, "checkpoints whose vectors are kept for the map, first and last included", ge=2, le=50)
+    verdicts: str = ""
+    verdict_use: str = param(DROP, "what becomes of pairs that people judged false negatives or near-duplicates", choices=USES)
+    verdict_weight: float = param(0.1, "down-weight: share of their loss weight that judged pairs keep", ge=0.001, le=1.0)
+    like: str = ""
 
     def __post_init__(self) -> None:
-        for spec in config_params():
+        for spec in (*config_params(), *verdict_params()):
             object.__setattr__(self, spec.name, spec.check("Trial", getattr(self, spec.name)))
         if not self.corpus:
             raise ParameterError("Trial.corpus must name a folder, a zip or sample:NAME.")
@@ -50,9 +57,17 @@ class TrialConfig:
         """The recipe as pieces; raises ParameterError."""
         return Recipe.from_dict(self.recipe)
 
+    @property
+    def refuses_judged(self) -> bool:
+        """Whether its mining has the rule that refuses judged pairs."""
+        return bool(self.verdicts) and self.verdict_use != DOWN_WEIGHT
+
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return dataclasses.asdict(self)
+        """JSON-ready; what verdicts alone need is left out where there are none, so older trials keep their bytes and groups."""
+        absent = set() if self.verdicts else {"verdicts", *(spec.name for spec in verdict_params())}
+        absent |= set() if self.like else {"like"}
+        absent |= {"verdict_weight"} if self.verdict_use != DOWN_WEIGHT else set()
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in absent}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> TrialConfig:
@@ -65,8 +80,16 @@ class TrialConfig:
 
 
 def config_params() -> tuple[Param, ...]:
-    """The declared numeric settings, in the order in which a form shows them."""
-    hints = {"epochs": int, "batch_size": int, "learning_rate": float, "seed": int, "snapshots": int}
+    """The declared settings of every training, in the order in which a form shows them."""
+    return _declared({"epochs": int, "batch_size": int, "learning_rate": float, "seed": int, "snapshots": int})
+
+
+def verdict_params() -> tuple[Param, ...]:
+    """The declared settings of a training with verdicts."""
+    return _declared({"verdict_use": str, "verdict_weight": float})
+
+
+def _declared(hints: dict[str, type]) -> tuple[Param, ...]:
     return tuple(
         Param(name=f.name, type=hints[f.name], default=f.default, **f.metadata)
         for f in dataclasses.fields(TrialConfig)

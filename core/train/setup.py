@@ -10,7 +10,9 @@ import numpy as np
 from core.corpus.corpus import Corpus
 from core.encode.encoders import make_encoder
 from core.errors import ParameterError
-from core.sampling.context import MiningContext
+from core.sampling.context import CorpusIndex, MiningContext
+from core.sampling.decisions import decisions_of_trial
+from core.sampling.judged import Judged, use_verdicts
 from core.sampling.recipe import Recipe
 from core.train.config import TrialConfig
 from core.train.events import EventWriter
@@ -22,7 +24,7 @@ from core.train.vectors import CurrentVectors
 @dataclass
 class Setup:
     """The parts of a trial; ``query_rows``, ``positive_rows`` int64 (N,) are the training pairs, ``positions`` int64 (N,) each
-    pair's place among the distinct training queries."""
+    pair's place among the distinct training queries. ``protected``, ``light``: as a Batch has them, for the distinct queries."""
 
     recipe: Recipe
     corpus: Corpus
@@ -33,6 +35,8 @@ class Setup:
     positive_rows: np.ndarray
     positions: np.ndarray
     protected: np.ndarray
+    light: np.ndarray | None
+    light_weight: float
     batch_size: int
     steps_per_epoch: int
     snapshot_steps: set[int]
@@ -42,7 +46,12 @@ class Setup:
         """The batch of the pairs at ``chosen``."""
         positions = self.positions[chosen]
         return Batch(
-            self.query_rows[chosen], self.positive_rows[chosen], self.negatives.rows[positions], self.protected[positions]
+            self.query_rows[chosen],
+            self.positive_rows[chosen],
+            self.negatives.rows[positions],
+            self.protected[positions],
+            None if self.light is None else self.light[positions],
+            self.light_weight,
         )
 
 
@@ -56,8 +65,13 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
     model = encoder.build(doc_texts, config.seed)
     doc_tokens, query_tokens = model.tokenize(doc_texts), model.tokenize(query_texts)
     stepper = Stepper(recipe, model, config.learning_rate, query_tokens, doc_tokens)
-    context = MiningContext(corpus, CurrentVectors(stepper, corpus, folder.parent).of)
+    index = CorpusIndex(corpus)
+    judged = _judged(config, index, folder)
+    context = MiningContext(corpus, CurrentVectors(stepper, corpus, folder.parent).of, index, judged)
     query_rows, positive_rows = recipe.positives.pairs(context)
+    if judged is not None:
+        query_rows, positive_rows = judged.with_promoted(query_rows, positive_rows)
+        events.write("log", text=judged.sentence(np.unique(query_rows)))
     _check(corpus, recipe, query_rows)
     batch_size = min(config.batch_size, len(query_rows))
     if batch_size < config.batch_size:
@@ -83,11 +97,18 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
         positive_rows=positive_rows,
         positions=positions.reshape(-1),
         protected=context.protected.padded(distinct),
+        light=None if judged is None or not judged.light.n_pairs else judged.light.padded(distinct),
+        light_weight=config.verdict_weight,
         batch_size=batch_size,
         steps_per_epoch=steps,
         snapshot_steps=set(np.linspace(0, config.epochs, min(config.snapshots, config.epochs + 1)).round().astype(int) * steps),
         test_rows=corpus.split_query_rows("test"),
     )
+
+
+def _judged(config: TrialConfig, index: CorpusIndex, folder: Path) -> Judged | None:
+    decisions = decisions_of_trial(folder, config.verdicts, index.corpus)
+    return None if decisions is None else use_verdicts(decisions, index, config.verdict_use, config.verdict_weight)
 
 
 def _check(corpus: Corpus, recipe: Recipe, query_rows: np.ndarray) -> None:

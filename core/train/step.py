@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,12 +21,15 @@ WIDEST_MASK = 64
 @dataclass(frozen=True)
 class Batch:
     """``query_rows``, ``positive_rows`` int64 (B,); ``mined_rows`` int64 (B, m), -1 = none; ``protected`` int64 (B, P),
-    -1 padded: the documents that each query must never be pushed from."""
+    -1 padded: the documents that each query must never be pushed from. ``light`` int64 (B, L), -1 padded: those whose weight
+    in the query's loss is multiplied by ``light_weight``; None = none."""
 
     query_rows: np.ndarray
     positive_rows: np.ndarray
     mined_rows: np.ndarray
     protected: np.ndarray
+    light: np.ndarray | None = None
+    light_weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class Stepper:
         positive = self._compare_rows(queries, at.positives)
         shared, own = self._negatives(queries, at, batch)
         negative, is_allowed, log_weight = self._join(shared, own, at)
+        log_weight = self._lightened(log_weight, negative, shared, at, batch)
         negative.retain_grad()
         loss = self.recipe.signal.loss(positive, negative, is_allowed, log_weight)
         if loss.requires_grad:
@@ -118,21 +123,21 @@ class Stepper:
         return (queries * documents).sum(-1)
 
     def _negatives(self, queries, at: BatchStep, batch: Batch):
-        """((scores, allowed) of the pools or None, (scores, allowed) of the queries' own mined negatives or None)."""
+        """((scores, allowed, document rows) of the pools or None, (scores, allowed) of the queries' own mined negatives or None)."""
         pools = self.recipe.batch.pools(at, self.state)
         shared = None
         if pools:
             scores = self._compare(queries, torch.cat([vectors for vectors, _ in pools]))
             rows = torch.cat([rows for _, rows in pools]).numpy()
             is_allowed = torch.from_numpy(allowed(rows, batch.protected))
-            shared = scores, self.recipe.batch.narrow(scores, is_allowed)
+            shared = scores, self.recipe.batch.narrow(scores, is_allowed), rows
         own = None
         if at.mined is not None and not self.recipe.batch.shares_mined:
             own = self._compare_rows(queries, at.mined), at.mined_rows >= 0
         return shared, own
 
     def _join(self, shared, own, at: BatchStep):
-        parts = [part for part in (own, shared) if part is not None]
+        parts = [part[:2] for part in (own, shared) if part is not None]
         negative = torch.cat([scores for scores, _ in parts], 1)
         is_allowed = torch.cat([mask for _, mask in parts], 1)
         if self.log_weights is None:
@@ -144,6 +149,17 @@ class Stepper:
         else:
             weight[n : n + n * m] = self.log_weights.repeat(n)
         return negative, is_allowed, weight
+
+    def _lightened(self, log_weight, negative, shared, at: BatchStep, batch: Batch):
+        """``log_weight`` with the light pairs' own weight added, (B, M); as it was where there are none."""
+        if batch.light is None or not batch.light.shape[1]:
+            return log_weight
+        parts = [] if shared is None else [np.broadcast_to(shared[2], (len(batch.light), len(shared[2])))]
+        if at.mined is not None and not self.recipe.batch.shares_mined:
+            parts.insert(0, batch.mined_rows)
+        is_light = torch.from_numpy(contained(np.concatenate(parts, 1), batch.light))
+        weight = torch.zeros_like(negative) if log_weight is None else log_weight.expand_as(negative)
+        return weight.detach() + is_light * math.log(batch.light_weight)
 
     def _report(self, loss, positive, negative, is_allowed, batch: Batch) -> StepReport:
         n, m = batch.mined_rows.shape
@@ -165,6 +181,14 @@ class Stepper:
                 negative_score=float(negative.masked_fill(~is_allowed, 0).sum()) / max(n_allowed, 1),
                 hard_share=float(is_hard.float().mean()),
             )
+
+
+def contained(rows: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """bool (B, M): True where ``rows`` (B, M) is a document and among the query's ``own`` (B, L), which may be padded with -1."""
+    found = np.zeros(rows.shape, bool)
+    for column in range(own.shape[1]):
+        found |= rows == own[:, column, None]
+    return found & (rows >= 0)
 
 
 def allowed(rows: np.ndarray, protected: np.ndarray) -> np.ndarray:

@@ -9,12 +9,13 @@ import plotly.graph_objects as go
 
 from core.audit.trial_figures import RateOfBand
 from core.audit.trial_table import HARDNESS
+from core.sampling.candidates import base_rules
 from pages.ui.looks import ROLE, base_figure, titled
 from pages.ui.recipe_tables import RULES
 
 # From light to dark: the harder, the stronger the negatives' own colour.
 HARDNESS_FILL = {"easy": "rgba(213,94,0,.22)", "semi-hard": "rgba(213,94,0,.5)", "hard": "rgba(213,94,0,.92)"}
-BASE = ("known-positive", "identical-to-positive", "outside-window")
+BASE = base_rules(True)
 
 
 def funnel_left(steps: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
