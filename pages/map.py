@@ -59,7 +59,7 @@ with frame("Map", has_title=False) as session:
         plane, side = st.columns([1.9, 1], gap="medium")
         with side:
             query_card(view)
-            neighbour_table(view, trial.steps[0])
+            neighbour_table(link, view, trial.steps[0])
         ringed = link.value("doc", "")
         # The ring stays as it was drawn first: another figure would throw the selection away.
         drawn = f"{trial.id} {step} {query_row} {n_points}"
@@ -87,7 +87,7 @@ with frame("Map", has_title=False) as session:
             event = draw(figure, key="map.plane", on_select="rerun", selection_mode=("points", "box", "lasso"))
             with st.container(gap="xsmall"):
                 trust_line(*trust(view, places[step]), len(places[step]))
-        picked(session, view, selected_ids(event))
+        picked(session, row, view, selected_ids(event))
 
     from core.project.umap_map import warm_in_background
 

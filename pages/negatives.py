@@ -22,6 +22,6 @@ with frame("Negatives", has_title=False) as session:
     with st.spinner("Reading the trial's candidates ..."):
         cards = trial_cards(corpus, row)
     if view == "query":
-        by_query(link, corpus, cards, row)
+        by_query(session, corpus, cards, row)
     else:
         by_trial(link, corpus, cards, row)

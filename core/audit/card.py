@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.audit.card_others import near_copies, similarity_of
+from core.audit.contributions import Explained, explain
 from core.audit.suspects import doubts, hardness
 from core.audit.trial_table import TrialTable, read_trial_table, rules_of_lanes
 from core.corpus.corpus import Corpus
@@ -14,13 +18,18 @@ from core.errors import TrialError
 from core.sampling.context import MiningContext, Vectors
 from core.train.results import TableInfo, TrialResults
 
+if TYPE_CHECKING:
+    from core.encode.token_tables import TokenTables
+    from core.search.cross_encoder import CrossModel
+
 TWIN_SHARE = 0.8
+CROSS = "cross-encoder"
 
 
 @dataclass(frozen=True)
 class SourceView:
     """How one source sees the pair: 1-based rank over the whole corpus (None = not returned at all), score, and the same for
-    the query's lowest positive (NaN and None where it has none)."""
+    the query's lowest positive (NaN and None where it has none). A cross-encoder reads single pairs: it has no ranks."""
 
     name: str
     rank: int | None
@@ -59,12 +68,14 @@ class Moment:
 
 @dataclass(frozen=True)
 class WhyCard:
-    """See the module; rows are the corpus's. Hardness and reasons are the main model's, as it is now."""
+    """See the module; rows are the corpus's. Hardness and reasons are the main model's, as it is now; ``nearest_score``: the
+    candidate's likeness to its nearest positive, by the same model (NaN without one)."""
 
     query_row: int
     doc_row: int
     positive_rows: tuple[int, ...]
     nearest_positive: int
+    nearest_score: float
     sources: tuple[SourceView, ...]
     hardness: str
     reasons: dict[str, bool]
@@ -110,6 +121,8 @@ class Cards:
 
     ``results``: None for a corpus without a trial (the preview): then there is no history. ``models``: name -> vectors, the
     last of which decides hardness and doubts. ``whole``: the trial's candidates when they are already in memory.
+    ``tokens()``: every token's vector of the last model, None where its scores are no sums over tokens (or it is not
+    known). ``cross``: a trained cross-encoder.
     ``ranks(query_row)``: name -> (rank int64 (C,), score float32 (C,)) of every document by each source, rank 0 = not returned.
     """
 
@@ -120,8 +133,12 @@ class Cards:
         models: dict[str, Vectors],
         context: MiningContext,
         whole: TrialTable | None = None,
+        *,
+        tokens: Callable[[], TokenTables | None] = lambda: None,
+        cross: CrossModel | None = None,
     ):
         self.corpus, self.results, self.models, self.context, self.whole = corpus, results, models, context, whole
+        self.tokens, self.cross = tokens, cross
         # The table and the card of one query ask for the same ranks; two hold the last query's and this one's.
         self.ranks = lru_cache(maxsize=2)(self._ranks)
 
@@ -167,15 +184,19 @@ class Cards:
         positives, views = self.positives(query_row), self.ranks(query_row)
         sources = tuple(_view(name, ranks, scores, doc_row, positives) for name, (ranks, scores) in views.items())
         own = sources[-1]
+        if self.cross is not None:
+            sources = (*sources[:-1], self._cross_view(query_row, doc_row, positives), own)
         is_known = bool(self.corpus.positives.contains(query_row, doc_row))
         is_twin = bool(self.twins.contains(query_row, doc_row))
         found = doubts(np.array(own.score), np.array(own.positive_score), np.array(is_twin))
         truth = self.corpus.truth
+        nearest = self._nearest(doc_row, positives) if len(positives) else -1
         return WhyCard(
             query_row=query_row,
             doc_row=doc_row,
             positive_rows=tuple(int(r) for r in positives),
-            nearest_positive=self._nearest(doc_row, positives) if len(positives) else -1,
+            nearest_positive=nearest,
+            nearest_score=similarity_of(self.main, doc_row, nearest),
             sources=sources,
             hardness=str(hardness(np.array(own.score), np.array(own.positive_score))),
             reasons={title: bool(value) and not is_known for title, value in found.items()},
@@ -184,6 +205,24 @@ class Cards:
             terms=self._terms(query_row, doc_row, int(positives[0]) if len(positives) else None),
             history=self._history(query_row, doc_row),
         )
+
+    def explained(self, query_row: int, doc_row: int) -> tuple[Explained, Explained] | None:
+        """What each token of the query and of the document adds to the main model's score; None where that cannot be said."""
+        tokens = self.tokens()
+        if tokens is None:
+            return None
+        texts = self.corpus.query_texts([query_row])[0], self.corpus.document_texts([doc_row])[0]
+        return explain(tokens, *texts, self.main.similarity)
+
+    def near_copies(self, doc_row: int) -> list[tuple[int, float]]:
+        """See :func:`core.audit.card_others.near_copies`; by the main model."""
+        return near_copies(self.corpus, self.context, self.main, doc_row)
+
+    def _cross_view(self, query_row: int, doc_row: int, positives: np.ndarray) -> SourceView:
+        """Probabilities that the candidate, and the least probable positive, are relevant."""
+        rows = np.array([doc_row, *positives], np.int64)
+        found = self.cross.probabilities(np.full(len(rows), query_row), rows)
+        return SourceView(CROSS, None, float(found[0]), None, float(found[1:].min()) if len(positives) else float("nan"))
 
     def _nearest(self, doc_row: int, positives: np.ndarray) -> int:
         from core.search.exact import score_pairs

@@ -29,6 +29,16 @@ class NgramTokenizer:
         """The n-gram ids of ``texts``; an empty text has none."""
         return tokenize_by_pieces(texts, lambda text: _WORDS.findall(text.lower()), self._encode)
 
+    def spans(self, text: str) -> np.ndarray:
+        """The characters of the whole word that each of the text's n-grams belongs to, from and to: int64 (n, 2)."""
+        lowered = text.lower()
+        places = [found.span() for found in _WORDS.finditer(lowered)]
+        if len(lowered) != len(text):  # a letter became two: each place is found again by lowering what stands before it
+            lengths = np.cumsum([0, *(len(letter.lower()) for letter in text)])
+            places = [tuple(np.searchsorted(lengths, place, "left")) for place in places]
+        n_each = self.tokenize(_WORDS.findall(lowered)).lengths
+        return np.repeat(np.array(places, np.int64).reshape(-1, 2), n_each, axis=0)
+
     def _encode(self, words: list[str]) -> Tokens:
         """n-gram ids of each word: by length, then by place."""
         letters = np.frombuffer("".join(f"<{w}>" for w in words).encode("utf-32-le", "surrogatepass"), np.uint32)

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Protocol, Self
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch.nn.functional import embedding_bag
 
 from core.encode.bag import RowAdam, mean_bag
 from core.encode.encoders import Encoder
+from core.encode.token_tables import TextTokenizer, TokenTables
 from core.encode.tokens import Tokens
 
 __all__ = ["EncoderModel", "Side", "Tokens", "load_model"]
@@ -22,14 +23,6 @@ __all__ = ["EncoderModel", "Side", "Tokens", "load_model"]
 Side = Literal["query", "document"]
 # Texts encoded at a time: bounds the memory that torch needs beside the result.
 BLOCK_TEXTS = 16384
-
-
-class TextTokenizer(Protocol):
-    """What a model needs from a tokenizer."""
-
-    n_ids: int
-
-    def tokenize(self, texts: Sequence[str]) -> Tokens: ...
 
 
 class EncoderModel:
@@ -77,6 +70,10 @@ class EncoderModel:
     def encode_texts(self, texts: Sequence[str], side: Side) -> np.ndarray:
         """``encode`` of the texts' tokens."""
         return self.encode(self.tokenize(texts), side)
+
+    def token_tables(self) -> TokenTables:
+        """Every token's vector as plain arrays that share this model's memory."""
+        return TokenTables(self.tokenizer, {name: table.detach().numpy() for name, table in self._tables.items()})
 
     def parameters(self) -> list[torch.nn.Parameter]:
         return list(self._tables.values())

@@ -9,15 +9,18 @@ from __future__ import annotations
 import json
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from core.encode.char_ngram import NgramTokenizer
 from core.encode.encoders import CharNgram, Encoder, StaticEncoder, make_encoder
-from core.encode.model import EncoderModel
 from core.encode.subwords import SubwordTokenizer
+from core.encode.token_tables import TokenTables
 from core.errors import UserError
+
+if TYPE_CHECKING:
+    from core.encode.model import EncoderModel
 
 OWN_FILE = "negspace_encoder.json"
 SIMILARITIES = {"cosine": "cosine", "dot": "dot", "l2": "euclidean"}
@@ -71,13 +74,25 @@ def read_model(folder: Path) -> EncoderModel:
 
     Raises UserError when there is no model, or one of another architecture.
     """
+    from core.encode.model import EncoderModel
+
+    encoder, tables = _read(folder)
+    return EncoderModel(encoder, tables.tokenizer, tables.tables)
+
+
+def read_token_tables(folder: Path) -> TokenTables:
+    """The vectors of every token of the model in ``folder``, read without torch; raises as :func:`read_model`."""
+    return _read(folder)[1]
+
+
+def _read(folder: Path) -> tuple[Encoder, TokenTables]:
     own = folder / OWN_FILE
     encoder = make_encoder(_read_json(own)["encoder"]) if own.is_file() else None
     towers = _towers(folder)
     if encoder is None:
         encoder = StaticEncoder(towers="shared" if "shared" in towers else "separate")
     tables = {side: _read_table(path) for side, path in towers.items()}
-    return EncoderModel(encoder, _read_tokenizer(encoder, next(iter(towers.values()))), tables)
+    return encoder, TokenTables(_read_tokenizer(encoder, next(iter(towers.values()))), tables)
 
 
 def _towers(folder: Path) -> dict[str, Path]:

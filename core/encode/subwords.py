@@ -41,6 +41,10 @@ class SubwordTokenizer:
             return self._encode(list(texts))
         return tokenize_by_pieces(texts, self._split, self._encode)
 
+    def spans(self, text: str) -> np.ndarray:
+        """The characters of each of the text's tokens, from and to: int64 (n, 2). A letter of several bytes may stand for several."""
+        return np.array(self.tokenizer.encode(text, add_special_tokens=False).offsets, np.int64).reshape(-1, 2)
+
     def save(self, path: Path) -> None:
         self.tokenizer.save(str(path))
 

@@ -1,7 +1,6 @@
-"""The why-card as any page opens it: ``draw_card`` in the page, ``card_dialog`` over it.
+"""The why-card as any page draws it; ``pages.ui.card_dialog`` opens it over a page.
 
-card_dialog(cards, query_row, doc_row)                  # from a button or a selection
-draw_card(cards, cards.card(query_row, doc_row), key="map")
+draw_card(cards, cards.card(query_row, doc_row), key="map", desk=desk)
 """
 
 from __future__ import annotations
@@ -12,19 +11,17 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 import streamlit as st
 
+from core.audit.card import CROSS
 from core.audit.suspects import SEMI_HARD_MARGIN
+from pages.ui.card_texts import draw_decisive, draw_texts
 from pages.ui.looks import ROLE, base_figure, draw
-from pages.ui.problems import problems_shown
 from pages.ui.recipe_tables import RULES
-from pages.ui.text import code, plain, show
+from pages.ui.text import plain
 
 if TYPE_CHECKING:
     from core.audit.card import Cards, WhyCard
-    from core.corpus.corpus import Corpus
+    from pages.ui.card_dialog import Desk
 
-SHOWN_POSITIVES = 3
-# Texts longer than this scroll in a box of that height; shorter ones stand side by side in full.
-LONG_TEXT, TEXT_HEIGHT = 900, 260
 HARDNESS_COLOURS = {"easy": "gray", "semi-hard": "orange", "hard": "red"}
 HARDNESS_HELP = (
     f"easy: more than {SEMI_HARD_MARGIN:g} below the query's lowest positive; semi-hard: closer than that; hard: at "
@@ -36,27 +33,41 @@ WEIGHT_HELP = (
 )
 
 
-@st.dialog("Why this document?", width="large", icon=":material/manage_search:")
-def card_dialog(cards: Cards, query_row: int, doc_row: int) -> None:
-    """The card over the page."""
-    with problems_shown():
-        draw_card(cards, cards.card(query_row, doc_row), key="dialog")
+def draw_card(cards: Cards, card: WhyCard, *, key: str, desk: Desk | None = None) -> None:
+    """The whole card: fate, texts side by side, verdicts, sources, reasons, history, other trials. ``key``: unique on the page.
 
+    ``desk``: None leaves out what needs the visit: judging, reasons and other trials.
+    """
+    _fate(card)
+    decisive = draw_texts(cards, card)
+    if desk is not None:
+        from pages.ui.card_judge import draw_judging
 
-def draw_card(cards: Cards, card: WhyCard, *, key: str) -> None:
-    """The whole card: fate, texts side by side, sources, verdicts, history. ``key`` must be unique on the page."""
-    _fate(cards.corpus, card)
-    _texts(cards.corpus, card)
+        draw_judging(desk.session, cards.corpus, card, key)
     left, right = st.columns([3, 2], gap="medium")
     with left:
         _sources(card, key)
     with right:
-        _terms(card, key)
+        if decisive:
+            by_model, by_words = st.tabs(["Decisive words", "Shared words (BM25)"])
+            with by_model:
+                draw_decisive(decisive, key)
+        with by_words if decisive else st.container():
+            _terms(card, key)
+    reasons_place = st.container()
     if card.history:
         _history(card, key)
+    if desk is not None:
+        from pages.ui.card_around import draw_around
+        from pages.ui.card_reasons import draw_evidence
+
+        draw_around(desk, card, key)
+        # Last: the first evidence of a corpus takes seconds, and the rest of the card need not wait for it.
+        with reasons_place:
+            draw_evidence(desk, card, key)
 
 
-def _fate(corpus: Corpus, card: WhyCard) -> None:
+def _fate(card: WhyCard) -> None:
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         if card.is_known_positive:
             st.badge("known positive", color="green", icon=":material/circle:")
@@ -81,36 +92,10 @@ def _fate(corpus: Corpus, card: WhyCard) -> None:
     st.markdown(f"**{plain(sentence)}**")
 
 
-def _texts(corpus: Corpus, card: WhyCard) -> None:
-    terms = [term for term, _, _ in card.terms]
-    with st.container(border=True, gap="xsmall"):
-        st.caption(f":material/star: Query {code(corpus.query_ids([card.query_row])[0])}")
-        show(corpus.query_texts([card.query_row])[0], terms)
-    positive, candidate = st.columns(2, gap="small")
-    shown = [card.doc_row, *card.positive_rows[:SHOWN_POSITIVES]]
-    height = TEXT_HEIGHT if max(map(len, corpus.document_texts(shown))) > LONG_TEXT or len(shown) > 2 else "stretch"
-    with positive.container(border=True, height=height, gap="xsmall"):
-        if not card.positive_rows:
-            st.caption("This query has no known positive.")
-        # The positive nearest to the candidate first: that is the one to read beside it.
-        rows = sorted(card.positive_rows, key=lambda row: row != card.nearest_positive)
-        for row in rows[:SHOWN_POSITIVES]:
-            near = ", the nearest to the candidate" if row == card.nearest_positive and len(rows) > 1 else ""
-            _document(corpus, row, terms, f":material/circle: Positive{near}")
-        if len(rows) > SHOWN_POSITIVES:
-            st.caption(f"and {len(rows) - SHOWN_POSITIVES:,} more.")
-    with candidate.container(border=True, height=height, gap="xsmall"):
-        _document(corpus, card.doc_row, terms, ":material/close: Candidate")
-
-
-def _document(corpus: Corpus, row: int, terms: list[str], caption: str) -> None:
-    st.caption(f"{caption} {code(corpus.doc_ids([row])[0])}")
-    show(corpus.documents["text"][row].as_py(), terms, title=corpus.documents["title"][row].as_py())
-
-
 def _sources(card: WhyCard, key: str) -> None:
+    names = {CROSS: "cross-encoder, p"}
     columns = {
-        "source": [view.name for view in card.sources],
+        "source": [names.get(view.name, view.name) for view in card.sources],
         "rank": [view.rank for view in card.sources],
         "score": [view.score for view in card.sources],
         "positive's rank": [view.positive_rank for view in card.sources],
@@ -121,10 +106,15 @@ def _sources(card: WhyCard, key: str) -> None:
         columns,
         hide_index=True,
         width="stretch",
+        placeholder="",
         key=f"{key}.sources",
         column_config={
-            "rank": st.column_config.NumberColumn(width=60, help="Over the whole corpus, 1 = first. Empty: no word in common."),
-            "score": st.column_config.NumberColumn(format="%.3f", width=70, help="On the source's own scale; larger = closer."),
+            "rank": st.column_config.NumberColumn(
+                width=60, help="Over the whole corpus, 1 = first. Empty: no word in common, or a source that only reads pairs."
+            ),
+            "score": st.column_config.NumberColumn(
+                format="%.3f", width=70, help="On the source's own scale; larger = closer. The cross-encoder's is a probability."
+            ),
             "positive's rank": st.column_config.NumberColumn(width=100, help="Of the query's lowest-scored positive, by the same source."),
             "positive's score": st.column_config.NumberColumn(format="%.3f", width=100),
             "margin": st.column_config.NumberColumn(format="%+.3f", width=70, help="s+ - s-. Negative: it scores above the positive."),

@@ -48,10 +48,14 @@ class Chosen:
 
     def ranking(self, system: System) -> np.ndarray:
         """int64 (Q, 100) of a trial, of the first of several seeds, or of a baseline."""
-        by_name = {row.folder.name: row for row in self.rows}
-        row = by_name[system.members[0]] if system.members else self._row_of_baseline(system)
+        row = self.row_of(system)
         what = "trial" if system.members else "BM25" if system.name.startswith("BM25") else "untrained"
         return _ranking(self.corpus.fingerprint, str(row.folder), row.ended, what, self.comparison.query_rows, self.corpus)
+
+    def row_of(self, system: System) -> TrialRow:
+        """The trial behind a system: the first of several seeds, or the one that a baseline belongs to."""
+        by_name = {row.folder.name: row for row in self.rows}
+        return by_name[system.members[0]] if system.members else self._row_of_baseline(system)
 
     def _row_of_baseline(self, system: System) -> TrialRow:
         """The trial whose encoder an untrained baseline of its own belongs to; else the first."""

@@ -9,13 +9,17 @@ import streamlit as st
 
 from core.evaluate.diff import Move, compare_rankings, compare_runs, most_changed, query_differences, rank_changes
 from pages.ui import charts
+from pages.ui.card_dialog import Desk, card_over, n_closed
+from pages.ui.evidence import trial_evidence
 from pages.ui.looks import draw, selected_ids
+from pages.ui.negatives_data import trial_cards
 from pages.ui.text import code, plain, shorten, show
 
 if TYPE_CHECKING:
     from core.audit.compare import System
     from core.corpus.corpus import Corpus
     from pages.ui.compare_data import Chosen
+    from pages.ui.frame import Session
     from pages.ui.links import Link
 
 LISTED = 12
@@ -23,8 +27,9 @@ DEPTHS = (10, 20)
 MARKS = {"up": "▲", "down": "▼", "same": "=", "new": "new", "gone": "gone"}
 
 
-def pair_view(link: Link, chosen: Chosen, measure: str) -> None:
+def pair_view(session: Session, chosen: Chosen, measure: str) -> None:
     """Choose A and B, then everything about the two."""
+    link = session.link
     systems = {system.key: system for system in chosen.comparison.systems}
     keys = list(systems)
     names = {key: shorten(system.name, 50) for key, system in systems.items()}
@@ -65,6 +70,16 @@ def pair_view(link: Link, chosen: Chosen, measure: str) -> None:
     with right:
         _changed(link, ids, texts, values_a, values_b, measure)
     _lists(link, chosen, a, b, ids, difference)
+    if link.value("doc", ""):
+        side = b if link.value("side", "A", options=["A", "B"]) == "B" else a
+        row = chosen.row_of(side)
+        desk = Desk(session, trial_cards(chosen.corpus, row), lambda: trial_evidence(session, chosen.corpus, row), row.id)
+        card_over(desk, query_id=ids[_place(link, ids, difference)], forget=("doc", "side"))
+
+
+def _place(link: Link, ids: list[str], difference: np.ndarray) -> int:
+    """The place of the link's query among the held-out ones, else of the most changed one."""
+    return ids.index(link.query) if link.query in ids else int(np.nanargmax(np.abs(np.nan_to_num(difference))))
 
 
 def _tallies(a: System, b: System) -> None:
@@ -123,7 +138,7 @@ def _changed(link: Link, ids: list[str], texts: list[str], values_a: np.ndarray,
 
 def _lists(link: Link, chosen: Chosen, a: System, b: System, ids: list[str], difference: np.ndarray) -> None:
     st.subheader("The two ranked lists of one query", anchor=False)
-    at = ids.index(link.query) if link.query in ids else int(np.nanargmax(np.abs(np.nan_to_num(difference))))
+    at = _place(link, ids, difference)
     if link.query and link.query not in ids:
         st.caption(f":orange[{plain(shorten(link.query, 60))} is no held-out query; the most changed one is shown.]")
     corpus, query_row = chosen.corpus, int(chosen.comparison.query_rows[at])
@@ -147,13 +162,14 @@ def _lists(link: Link, chosen: Chosen, a: System, b: System, ids: list[str], dif
         with cell:
             seed = f", its first seed {'of ' + str(len(system.members))}" if len(system.members) > 1 else ""
             st.markdown(f"**{letter}: {plain(shorten(system.name, 60))}**{seed}")
-            _list(chosen.corpus, query_row, own, letter)
+            _list(link, chosen.corpus, query_row, own, letter)
     st.caption(
-        "● labelled positive, ◆ relevant by truth only. Move: places up or down from A to B; new and gone: not in the other's first 100."
+        "● labelled positive, ◆ relevant by truth only. Move: places up or down from A to B; new and gone: not in the other's first 100. "
+        "Tick the box left of a row for the document's why-card."
     )
 
 
-def _list(corpus: Corpus, query_row: int, moves: list[Move], letter: str) -> None:
+def _list(link: Link, corpus: Corpus, query_row: int, moves: list[Move], letter: str) -> None:
     moves = sorted(moves, key=lambda move: (move.rank_a if letter == "A" else move.rank_b) or 0)
     rows = np.array([move.doc_row for move in moves], dtype=np.int64)
     is_positive = corpus.positives.contains(query_row, rows)
@@ -165,12 +181,21 @@ def _list(corpus: Corpus, query_row: int, moves: list[Move], letter: str) -> Non
         f"in {'B' if letter == 'A' else 'A'}": [move.rank_b if letter == "A" else move.rank_a for move in moves],
         "move": [MARKS[m.status] + (f" {abs(m.up)}" if m.up else "") for m in moves],
     }
+    ids, key = corpus.doc_ids(rows), f"list.{letter}.{query_row}.{n_closed()}"
+
+    def pick() -> None:
+        ticked = st.session_state[key]["selection"]["rows"]
+        if ticked:
+            link.set(doc=ids[ticked[0]], side=letter)
+
     st.dataframe(
         columns,
         hide_index=True,
         width="stretch",
         height=35 * (max(1, len(moves)) + 1) + 3,
-        key=f"list.{letter}",
+        key=key,
+        on_select=pick,
+        selection_mode="single-row",
         placeholder="",
         column_config={
             "rank": st.column_config.NumberColumn(width=45),

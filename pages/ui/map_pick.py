@@ -1,4 +1,4 @@
-"""What was picked on the map: a table of the lassoed points, and one document in full."""
+"""What was picked on the map: a table of the lassoed points, and the why-card of one document."""
 
 from __future__ import annotations
 
@@ -9,37 +9,44 @@ import numpy as np
 import streamlit as st
 
 from core.params import digest
+from pages.ui.card_dialog import Desk, card_over, n_closed
+from pages.ui.evidence import trial_evidence
 from pages.ui.map_chart import DOCUMENT, QUERY
 from pages.ui.map_side import SIGNS
+from pages.ui.negatives_data import trial_cards
 from pages.ui.text import code, plain, shorten, show
-from pages.ui.travel import page_button
 
 if TYPE_CHECKING:
+    from core.lab.tables import TrialRow
     from pages.ui.frame import Session
     from pages.ui.map_data import View
 
 LISTED = 500
-SHORT_WORD = 3
+_SEEN = "map.seen"
 
 
-def picked(session: Session, view: View, carried: Sequence[str]) -> None:
-    """The points that were lassoed as a table, or the one that was clicked (else the link's) in full."""
+def picked(session: Session, row: TrialRow, view: View, carried: Sequence[str]) -> None:
+    """A clicked document's why-card over the page, a clicked query's text, or the lassoed points as a table."""
     docs, queries = _picked_rows(view, carried)
     n = len(docs) + len(queries)
-    chosen = int(view.corpus.doc_rows([session.link.value("doc", "")])[0])
     if n == 1:
-        chosen = int(docs[0]) if len(docs) else -1
-        session.link.set(doc=view.corpus.doc_ids(docs)[0] if len(docs) else None)
+        # The chart keeps its selection: it counts once, when it is new, so that a closed card stays closed.
+        if session.state.get(_SEEN) != list(carried) and len(docs):
+            session.link.set(doc=view.corpus.doc_ids(docs)[0])
         if len(queries):
             _picked_query(session, view, int(queries[0]))
     elif n:
-        chosen = _picked_table(view, docs, queries)
-    if chosen >= 0:
-        _picked_document(view, chosen)
-    elif n == 0:
+        _picked_table(session, view, docs, queries)
+    if n < 2:
         st.caption(
-            ":material/lasso_select: Click a point to read it here, or choose the lasso and draw around points to list them."
+            ":material/ads_click: Click a point for its why-card, or choose the lasso and draw around points to list them."
         )
+    session.state[_SEEN] = list(carried)
+    if session.link.value("doc", ""):
+        query_id = view.corpus.query_ids([view.query_row])[0]
+        steps = [(query_id, doc_id) for doc_id in view.corpus.doc_ids(view.own_negatives)]
+        cards = trial_cards(view.corpus, row)
+        card_over(Desk(session, cards, lambda: trial_evidence(session, view.corpus, row), row.id), query_id=query_id, steps=steps)
 
 
 def _picked_rows(view: View, carried: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -50,8 +57,8 @@ def _picked_rows(view: View, carried: Sequence[str]) -> tuple[np.ndarray, np.nda
     return docs[docs >= 0], queries[queries >= 0]
 
 
-def _picked_table(view: View, doc_rows: np.ndarray, query_rows: np.ndarray) -> int:
-    """The lassoed points, closest to the query first, queries at the end; returns the row of the ticked document or -1."""
+def _picked_table(session: Session, view: View, doc_rows: np.ndarray, query_rows: np.ndarray) -> None:
+    """The lassoed points, closest to the query first, queries at the end; a ticked row opens its card."""
     n = len(doc_rows) + len(query_rows)
     doc_rows = doc_rows[np.argsort(view.ranks[doc_rows], kind="stable")]
     table = view.corpus.documents.take(doc_rows)
@@ -69,11 +76,17 @@ def _picked_table(view: View, doc_rows: np.ndarray, query_rows: np.ndarray) -> i
         del columns["title"]
     shown = {name: values[:LISTED] for name, values in columns.items()}
     st.subheader(f"{n:,} points selected", anchor=False)
-    key = f"map.picked.{digest([doc_rows.tolist(), query_rows.tolist()])}"
-    event = st.dataframe(
+    key = f"map.picked.{digest([doc_rows.tolist(), query_rows.tolist()])}.{n_closed()}"
+
+    def pick() -> None:
+        ticked = st.session_state[key]["selection"]["rows"]
+        if ticked and ticked[0] < len(doc_rows):
+            session.link.set(doc=shown["id"][ticked[0]])
+
+    st.dataframe(
         shown,
         key=key,
-        on_select="rerun",
+        on_select=pick,
         selection_mode="single-row",
         hide_index=True,
         width="stretch",
@@ -91,11 +104,7 @@ def _picked_table(view: View, doc_rows: np.ndarray, query_rows: np.ndarray) -> i
     )
     if n > LISTED:
         st.caption(f"The {LISTED} closest to the query are listed.")
-    ticked = event["selection"]["rows"]
-    if ticked and ticked[0] < len(doc_rows):
-        return int(doc_rows[ticked[0]])
-    st.caption("Tick the box left of a row to read the document.")
-    return -1
+    st.caption("Tick the box left of a row for the document's why-card.")
 
 
 def _picked_query(session: Session, view: View, query_row: int) -> None:
@@ -116,30 +125,3 @@ def _picked_query(session: Session, view: View, query_row: int) -> None:
 def _sign(view: View, place: int) -> str:
     role = view.role[place]
     return SIGNS[role] if view.is_own[place] or role == "other" else f"{SIGNS[role]} of another"
-
-
-def _picked_document(view: View, doc_row: int) -> None:
-    """One document in full, its standing with the query, and for a negative the way to its reasons."""
-    doc_id, title, text = view.title(doc_row)
-    role = view.role_for(doc_row)
-    words = [w for w in view.corpus.query_texts([view.query_row])[0].lower().split() if len(w) > SHORT_WORD]
-    margin = view.lowest_positive - float(view.scores[doc_row])
-    with st.container(border=True, gap="small"):
-        line = (
-            f"**{plain(SIGNS[role])}** {code(doc_id)}: score {view.scores[doc_row]:.3f}, rank {view.ranks[doc_row]:,}"
-        )
-        if role != "positive" and not np.isnan(margin):
-            line += f", {abs(margin):.3f} {'below' if margin > 0 else 'above'} the lowest positive"
-        st.markdown(line)
-        show(text, words, title=title)
-        if view.kept.get(doc_row):
-            st.markdown(f":material/help: Doubted: {plain('; '.join(view.kept[doc_row]))}.")
-        if role in ("negative", "suspect"):
-            page_button(
-                "Why this negative?",
-                "negatives",
-                key="map.why",
-                icon=":material/manage_search:",
-                query=view.corpus.query_ids([view.query_row])[0],
-                doc=doc_id,
-            )

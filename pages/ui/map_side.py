@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
+from pages.ui.card_dialog import n_closed
 from pages.ui.text import code, shorten, show
 
 if TYPE_CHECKING:
+    from pages.ui.links import Link
     from pages.ui.map_data import View
 
 NEIGHBOURS = 10
@@ -44,8 +46,8 @@ def query_card(view: View) -> None:
         )
 
 
-def neighbour_table(view: View, first_step: int) -> None:
-    """The ten closest documents of the whole corpus at this snapshot, and their rank at the first one."""
+def neighbour_table(link: Link, view: View, first_step: int) -> None:
+    """The ten closest documents of the whole corpus at this snapshot, and their rank at the first one; a ticked row opens its card."""
     from core.project.scene import ranks_of
 
     rows = np.argsort(view.ranks, kind="stable")[:NEIGHBOURS]
@@ -59,9 +61,19 @@ def neighbour_table(view: View, first_step: int) -> None:
         "document": [shorten(f"{title}: {text}" if title else text, 160) for _, title, text in taken],
     }
     st.markdown(f"**Nearest in the full space** :gray[({view.trial.labels[view.step]})]")
+    key = f"map.neighbours.{view.query_row}.{view.step}.{n_closed()}"
+
+    def pick() -> None:
+        ticked = st.session_state[key]["selection"]["rows"]
+        if ticked:
+            link.set(doc=taken[ticked[0]][0])
+
     roles = "; ".join(SIGNS[name] for name in ("positive", "negative", "suspect", "other"))
     st.dataframe(
         columns,
+        key=key,
+        on_select=pick,
+        selection_mode="single-row",
         hide_index=True,
         width="stretch",
         height=35 * (len(rows) + 1) + 3,

@@ -34,7 +34,11 @@ def trial_cards(corpus: Corpus, row: TrialRow) -> Cards:
 
     Raises TrialError before the trial has written its first vectors.
     """
-    return _cards(str(row.folder), stamp_of(row.folder), corpus.fingerprint, row.state == "finished", corpus)
+    from pages.ui.evidence import trained_cross
+
+    cards = _cards(str(row.folder), stamp_of(row.folder), corpus.fingerprint, row.state == "finished", corpus)
+    cards.cross = trained_cross(corpus)  # it may have been trained since the cards were made
+    return cards
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -55,10 +59,26 @@ def _cards(folder: str, stamp: str, fingerprint: str, is_finished: bool, _corpus
     if any(v.documents.shape[0] != _corpus.n_documents for v in models.values()):
         raise TrialError("This trial was trained on another corpus. Choose a trial of this one.")
     context = shared_context(_corpus)
-    cards = Cards(_corpus, results, models, context)
+    tokens = _tokens(folder) if is_finished else lambda: None
+    cards = Cards(_corpus, results, models, context, tokens=tokens)
     tables = results.tables()
     cards.whole = read_trial_table(results, _corpus, cards.twins, tables) if tables else None
     return cards
+
+
+def _tokens(folder: str):
+    """The model's token vectors, read when a card first asks; None for a model that is no mean over tokens."""
+
+    def read():
+        from core.errors import UserError
+        from pages.ui.evidence import trial_tokens
+
+        try:
+            return trial_tokens(folder, None)
+        except UserError:  # a model of another kind
+            return None
+
+    return read
 
 
 def _in_memory(vectors):

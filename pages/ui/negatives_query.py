@@ -10,10 +10,11 @@ import streamlit as st
 from core.audit.query_table import KNOWN, NOT_DRAWN, USED, lookup_table, query_table
 from core.audit.suspects import REASONS
 from pages.ui.browse import find_rows
-from pages.ui.card_view import WEIGHT_HELP, draw_card
+from pages.ui.card_dialog import Desk, card_over, n_closed
+from pages.ui.card_view import WEIGHT_HELP
+from pages.ui.evidence import trial_evidence
 from pages.ui.negatives_choose import choose_query, choose_refresh
 from pages.ui.negatives_data import counted
-from pages.ui.problems import problems_shown
 from pages.ui.recipe_tables import RULES
 from pages.ui.text import code, plain, shorten, show
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from core.audit.card import Cards
     from core.corpus.corpus import Corpus
     from core.lab.tables import TrialRow
+    from pages.ui.frame import Session
     from pages.ui.links import Link
 
 SHOWN_POSITIVES = 3
@@ -29,11 +31,11 @@ TABLE_ROWS = 12
 FATES = {USED: "✕ used", NOT_DRAWN: "kept, not drawn", KNOWN: "● known positive"}
 # Titles that fit a narrow column; the whole reason is the column's help.
 SHORT_REASONS = {"above the positive": "≥ s+", "within 5 % of the positive": "near s+", "copy of a positive": "copy"}
-_NONCE = "negatives_table"
 
 
-def by_query(link: Link, corpus: Corpus, cards: Cards, row: TrialRow) -> None:
+def by_query(session: Session, corpus: Corpus, cards: Cards, row: TrialRow) -> None:
     """The whole view; a trial that mined nothing gets the model's own best documents instead."""
+    link = session.link
     if cards.whole is None:
         everything = np.unique(cards.context.training_pairs[0])
         query_row = choose_query(link, corpus, everything, None, None)
@@ -62,8 +64,9 @@ def by_query(link: Link, corpus: Corpus, cards: Cards, row: TrialRow) -> None:
     ids = _table(link, corpus, columns)
     _read(corpus, cards, columns, query_row)
     _look_up(link, corpus, cards, query_row)
-    if link.value("doc", ""):
-        _card(link, corpus, cards, query_row, ids)
+    own = corpus.query_ids([query_row])[0]
+    desk = Desk(session, cards, lambda: trial_evidence(session, corpus, row), row.id)
+    card_over(desk, query_id=own, steps=[(own, doc_id) for doc_id in ids])
 
 
 def _query(corpus: Corpus, cards: Cards, query_row: int) -> None:
@@ -119,7 +122,7 @@ def _table(link: Link, corpus: Corpus, columns: dict[str, Any]) -> list[str]:
     shown |= {SHORT_REASONS.get(t, t): ["✓" if flag else "" for flag in columns[t]] for t in REASONS}
     if "truth" in columns:
         shown["truth"] = ["◆ relevant" if grade >= 1 else "" for grade in columns["truth"]]
-    key = f"candidates.{st.session_state.get(_NONCE, 0)}"
+    key = f"candidates.{n_closed()}"
 
     def pick() -> None:
         picked = st.session_state[key]["selection"]["rows"]
@@ -200,35 +203,3 @@ def _look_up(link: Link, corpus: Corpus, cards: Cards, query_row: int) -> None:
         texts = dict(zip(corpus.doc_ids(rows), corpus.document_texts(rows), strict=True))
         chosen = st.selectbox("Found", list(texts), format_func=lambda i: shorten(texts[i], 90), key="look.found")
         st.button("Show its card", icon=":material/manage_search:", key="look.open", on_click=lambda: link.set(doc=chosen))
-
-
-def _card(link: Link, corpus: Corpus, cards: Cards, query_row: int, ids: list[str]) -> None:
-    def close() -> None:
-        link.forget("doc")
-        # A table under a new key has no row selected, so that the same row can be opened again.
-        st.session_state[_NONCE] = st.session_state.get(_NONCE, 0) + 1
-
-    if int(corpus.doc_rows([link.value("doc", "")])[0]) < 0:
-        st.caption(":orange[The document of this link is not in this corpus.]")
-        link.forget("doc")
-        return
-
-    @st.dialog("Why this document?", width="large", icon=":material/manage_search:", on_dismiss=close)
-    def card() -> None:
-        with problems_shown():
-            doc_id = link.value("doc", "")
-            if doc_id in ids and len(ids) > 1:
-                _steps(link, ids, ids.index(doc_id))
-            doc_row = int(corpus.doc_rows([doc_id])[0])
-            if doc_row >= 0:
-                draw_card(cards, cards.card(query_row, doc_row), key="card")
-
-    card()
-
-
-def _steps(link: Link, ids: list[str], now: int) -> None:
-    ways = (("chevron_left", now - 1, "Previous candidate"), ("chevron_right", (now + 1) % len(ids), "Next candidate"))
-    with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
-        for icon, place, tip in ways:
-            st.button("", icon=f":material/{icon}:", key=f"card.{icon}", help=tip, on_click=lambda p=place: link.set(doc=ids[p]))
-        st.caption(f"{now + 1} of {len(ids)} in the table")

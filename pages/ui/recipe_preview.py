@@ -11,8 +11,10 @@ import streamlit as st
 from core.sampling.presets import PRESETS, name_of
 from pages.ui import charts
 from pages.ui.browse import find_rows
+from pages.ui.card_dialog import n_closed
 from pages.ui.looks import draw
 from pages.ui.problems import problems_shown
+from pages.ui.recipe_card import preview_card
 from pages.ui.recipe_mining import UNTRAINED, Scorer, previewed, sampled_queries, training_queries
 from pages.ui.recipe_tables import batch_pool, candidate_rows, cost_helps, cost_line, funnel_steps, picked_scores, positive_scores
 from pages.ui.text import code, plain, shorten, show
@@ -46,10 +48,13 @@ def draw_preview(session: Session, corpus: Corpus, recipe: Recipe, encoder: dict
         head.caption(plain(each.summary()))
         with cell, problems_shown(), st.spinner("Encoding the corpus and mining 200 queries ..."):
             preview, context, seconds = previewed(corpus, each, scorer, query_row)
-            _candidates(corpus, preview, context, query_row, letter)
+            _candidates(link, corpus, preview, context, query_row, letter)
             found.append((name, preview, context))
             encode_seconds = max(encode_seconds, seconds)
     if found:
+        if link.value("doc", ""):
+            _, _, context = found[-1 if link.value("side", "A", options=["A", "B"]) == "B" else 0]
+            preview_card(session, corpus, scorer, query_row, context)
         _cost(found, encode_seconds)
         _funnels(found)
         _scores(found, recipe.signal.similarity == PRESETS[other].recipe.signal.similarity)
@@ -124,7 +129,7 @@ def _query(corpus: Corpus, row: int) -> None:
             show(shorten(text, 260), muted=True)
 
 
-def _candidates(corpus: Corpus, preview: Any, context: Any, query_row: int, letter: str) -> None:
+def _candidates(link: Link, corpus: Corpus, preview: Any, context: Any, query_row: int, letter: str) -> None:
     if not preview.lanes:
         pool = batch_pool(context)
         st.info(
@@ -135,6 +140,14 @@ def _candidates(corpus: Corpus, preview: Any, context: Any, query_row: int, lett
         )
         return
     rows = candidate_rows(corpus, preview, context, query_row)
+    ids = corpus.doc_ids(rows.pop("doc_row"))
+    key = f"candidates.{letter}.{query_row}.{n_closed()}"
+
+    def pick() -> None:
+        ticked = st.session_state[key]["selection"]["rows"]
+        if ticked:
+            link.set(doc=ids[ticked[0]], side=letter)
+
     config = {
         "fate": st.column_config.TextColumn(
             width=118,
@@ -151,9 +164,17 @@ def _candidates(corpus: Corpus, preview: Any, context: Any, query_row: int, lett
         "source score": st.column_config.NumberColumn(format="%.2f", width=66, help="On the source's own scale."),
         "truth": st.column_config.TextColumn(width=90, help="What the fuller judgements say. Training never sees them."),
     }
-    st.dataframe(rows, hide_index=True, width="stretch", height=388, column_config=config, key=f"candidates.{letter}")
-    if not rows["fate"]:
-        st.caption("No document was looked at for this query.")
+    st.dataframe(
+        rows,
+        hide_index=True,
+        width="stretch",
+        height=388,
+        column_config=config,
+        key=key,
+        on_select=pick,
+        selection_mode="single-row",
+    )
+    st.caption("Tick the box left of a row for its why-card." if ids else "No document was looked at for this query.")
 
 
 def _cost(found: list[tuple[str, Any, Any]], encode_seconds: float) -> None:

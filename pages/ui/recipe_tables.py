@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.sampling.candidates import base_rules
 from core.sampling.recipe import FAMILIES
 from pages.ui.bits import duration
 from pages.ui.text import shorten
@@ -21,6 +22,7 @@ FATES = {"picked": "✕ picked", "kept": "kept"}
 RULES = {
     "known-positive": "known positive",
     "identical-to-positive": "identical to a positive",
+    "judged": "judged no negative",
     "outside-window": "outside the window",
 } | {piece.key: piece.title.lower() for piece in FAMILIES["filters"]}
 
@@ -42,7 +44,10 @@ def batch_pool(context: MiningContext) -> BatchPool:
 
 
 def candidate_rows(corpus: Corpus, preview: Preview, context: MiningContext, query_row: int) -> dict[str, list[Any]]:
-    """One query's candidates of all lanes as columns: picked first, then kept, then refused, each by rank."""
+    """One query's candidates of all lanes as columns: picked first, then kept, then refused, each by rank.
+
+    ``doc_row`` is for the page, not for the table.
+    """
     position = int(np.searchsorted(preview.query_rows, query_row))
     lines = []
     for number, lane in enumerate(preview.lanes):
@@ -53,6 +58,7 @@ def candidate_rows(corpus: Corpus, preview: Preview, context: MiningContext, que
         grades = None if corpus.truth is None else corpus.truth.grade_of(np.full(len(docs), query_row), docs)
         for i, (fate, text) in enumerate(zip(lane.fate(position), corpus.document_texts(docs), strict=True)):
             line = {
+                "doc_row": int(docs[i]),
                 "fate": FATES.get(fate) or f"refused: {RULES.get(fate, fate)}",
                 "document": shorten(text, 220),
                 "rank": None if lane.lane.source.is_redrawn else int(table.ranks[position][is_real][i]),
@@ -67,7 +73,7 @@ def candidate_rows(corpus: Corpus, preview: Preview, context: MiningContext, que
             order = {"picked": 0, "kept": 1}.get(fate, 2)
             lines.append((order, number, i, line))
     lines.sort(key=lambda item: item[:3])
-    names = ["fate", "document", "rank", "s-", "margin"]
+    names = ["doc_row", "fate", "document", "rank", "s-", "margin"]
     names += ["truth"] if corpus.truth is not None else []
     names += ["lane"] if len(preview.lanes) > 1 else []
     names += ["source score"]
@@ -85,7 +91,7 @@ def funnel_steps(lane: LanePreview) -> list[tuple[str, int]]:
     counts = lane.funnel()
     left = counts[0][1]
     steps = [("looked at", left)]
-    base = set(list(RULES)[:3])
+    base = set(base_rules(True))
     for rule, n in counts[1:-2]:
         left -= n
         if n or rule not in base:

@@ -102,8 +102,10 @@ def click_point(page: Page, key: str, name: str) -> str:
     place = max(plot.evaluate(_PLACES, name), key=lambda place: place["alone"])
     page.mouse.move(place["x"] + 30, place["y"] + 30)
     page.mouse.move(place["x"], place["y"], steps=4)
-    # A chart takes a click only for the point over which it shows a label.
-    wait_until(page, lambda: plot.locator(".hoverlayer .hovertext").count(), "the point's label is shown", 10)
+    # A chart takes a click for the point whose label it shows, and the label follows the pointer with a delay: a click that
+    # comes before it hits the point that was labelled on the way.
+    label = plot.locator(".hoverlayer .hovertext", has_text=place["id"].split(":", 1)[-1])
+    wait_until(page, label.count, "the point's own label is shown", 10)
     page.mouse.click(place["x"], place["y"])
     return place["id"]
 
