@@ -173,9 +173,9 @@ def test_the_first_page_imports_nothing_heavy(root):
 
 def test_a_trial_is_brought_in_from_its_folder(workspace, tmp_path):
     from core.errors import TrialError
+    from core.lab.bundle import bring_in
     from core.lab.store import Store
     from core.lab.workspace import Workspace
-    from pages.ui.trials import bring_in
 
     other = Store(Workspace(tmp_path / "other"))
     there = other.submit({"corpus": "sample:lab", "recipe": {}, "corpus_name": "Lab"}, "From elsewhere")

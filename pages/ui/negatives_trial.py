@@ -9,6 +9,8 @@ import streamlit as st
 from core.audit.trial_figures import Pairs, false_negatives_by_rank, funnels, matching_pairs, shares_by_step
 from core.audit.trial_table import HARDNESS, TrialTable, rules_of_lanes
 from pages.ui import charts
+from pages.ui.export import export_menu
+from pages.ui.frame import Session
 from pages.ui.looks import draw
 from pages.ui.negatives_charts import false_negative_figure, funnel_left, shares_figure
 from pages.ui.negatives_choose import choose_refresh
@@ -36,9 +38,13 @@ def by_trial(link: Link, corpus: Corpus, cards: Cards, row: TrialRow) -> None:
             "met is not written down. Look at single queries in the other view, or train a recipe that mines.",
             icon=":material/shuffle:",
         )
-        page_button("Choose a recipe that mines", "recipe", key="to-recipe", icon=":material/tune:", recipe="ance")
+        with st.container(horizontal=True):
+            page_button("Choose a recipe that mines", "recipe", key="to-recipe", icon=":material/tune:", recipe="ance")
+            export_menu(Session(link), row, key="negatives")
         return
-    choice, note = st.columns([2, 5], gap="medium", vertical_alignment="bottom")
+    choice, note, out = st.columns([2, 4, 1], gap="medium", vertical_alignment="bottom")
+    with out.container(horizontal_alignment="right"):
+        export_menu(Session(link), row, cards, key="negatives")
     with choice:
         number = choose_refresh(link, cards)
     table, pairs = counted(cards, row, number)

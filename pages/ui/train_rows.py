@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.lab.tables import ACTIVE, RESUMABLE
 from pages.ui.bits import duration, state_badge
+from pages.ui.export import export_menu
 from pages.ui.looks import trial_look
 from pages.ui.problems import problems_shown
 from pages.ui.recipe_tables import RULES
@@ -106,6 +107,7 @@ def _actions(session: Session, row: TrialRow) -> None:
             if st.form_submit_button("Rename", icon=":material/edit:"):
                 session.store.rename(row.id, name)
                 st.rerun()
+        export_menu(session, row, key=row.id)
         if st.button(
             "Delete",
             icon=":material/delete:",

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.errors import TrialError
 from pages.ui.bits import ago, state_badge
 from pages.ui.problems import problems_shown
 from pages.ui.text import plain, shorten
@@ -62,7 +59,10 @@ def corpus_link(row: TrialRow) -> str | None:
 
 @st.dialog("Open a trial", width="large")
 def open_trial_dialog(store: Store) -> None:
-    """The workspace's trials with a search, and the way to bring in a folder."""
+    """The workspace's trials with a search, and the ways to bring in a folder or a bundle."""
+    from core.lab.bundle import bring_in
+    from pages.ui.export import bundle_upload
+
     with problems_shown():
         wanted = st.text_input("Search", placeholder="name, corpus or recipe", icon=":material/search:").strip().lower()
         rows = [r for r in store.list() if wanted in f"{r.name} {r.corpus_name} {r.recipe_title} {r.id}".lower()]
@@ -74,40 +74,10 @@ def open_trial_dialog(store: Store) -> None:
                 st.caption(f"{len(rows) - LISTED} more; search to narrow the list.")
         with st.form("bring-in", border=False):
             text = st.text_input(
-                "Or bring one in: a trial's folder on the machine that runs this server",
+                "Or bring one in: a trial's folder or bundle on the machine that runs this server",
                 placeholder="/data/trials/20261121-a1b2c3",
             )
             is_sent = st.form_submit_button("Bring in a copy", icon=":material/folder_copy:")
-        if is_sent:
-            row = bring_in(store, Path(text.strip()).expanduser())
+        row = bring_in(store, Path(text.strip()).expanduser()) if is_sent else bundle_upload(store)
+        if row is not None:
             go("train", trial=row.id, corpus=corpus_link(row), query=None, refresh=None)
-
-
-def bring_in(store: Store, folder: Path) -> TrialRow:
-    """A copy of the trial in ``folder``, known in this workspace; raises TrialError when there is none.
-
-    It keeps its id where that is free. What only says which process trained it there stays behind.
-    """
-    from core.lab import adoption, files
-
-    if not (folder / files.TRIAL).is_file():
-        raise TrialError(
-            f"{folder}: there is no {files.TRIAL} here. Give the folder of one trial, not the one above it."
-        )
-    trials = store.workspace.trials
-    if folder.resolve().parent == trials:
-        return store.get(folder.resolve().name)
-    is_taken = (trials / folder.name).exists() or (store.workspace.trash / folder.name).exists()
-    trial_id = adoption.new_id(store.workspace, time.time()) if is_taken else folder.name
-    # Under a name with a dot until it is whole: the scheduler takes in every other folder that it sees.
-    part = trials / f".in-{trial_id}"
-    try:
-        shutil.copytree(folder, part, ignore=shutil.ignore_patterns(files.WORKER, files.STOP, ".*"))
-        part.rename(trials / trial_id)
-    except OSError as error:
-        shutil.rmtree(part, ignore_errors=True)
-        raise TrialError(
-            f"{folder}: cannot be copied ({error.strerror or error}). Check the space and the rights."
-        ) from error
-    store.adopt()
-    return store.get(trial_id)
