@@ -9,24 +9,22 @@ from pages.ui.judge_desk import Bench, judging
 from pages.ui.judge_import import import_verdicts
 from pages.ui.judge_llm import model_judges
 from pages.ui.judge_queue import judge_queue
-from pages.ui.judge_verdicts import lead_on, verdicts_view
+from pages.ui.judge_verdicts import verdicts_view
 from pages.ui.text import plain
 
 VIEWS = {
     "judge": ":material/gavel: Judge",
     "verdicts": ":material/fact_check: Verdicts",
     "import": ":material/upload_file: Import",
-    "model": ":material/smart_toy: Language model",
+    "model": ":material/smart_toy: Model",
 }
 
 with frame("Judge", has_title=False) as session:
     link = session.link
     corpus, rows = corpus_and_trials(session)
-    heading, source_place, view_place = st.columns([1, 2.6, 3.6], gap="medium", vertical_alignment="bottom")
-    heading.title("Judge", anchor=False)
-    with source_place:
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):  # wraps where the window is narrow
+        st.title("Judge", anchor=False, width="content")
         row = choose_source(session, corpus, rows)
-    with view_place:
         view = link.bind(st.segmented_control, "view", "View", options=list(VIEWS), format_func=VIEWS.get, label_visibility="collapsed")
     judge = choose_judge(session)
     if view == "verdicts":
@@ -39,7 +37,7 @@ with frame("Judge", has_title=False) as session:
         with st.container(horizontal=True, gap="small", vertical_alignment="center"):
             if judge and view == "judge":
                 other_judge(session, judge)
-            manner = choose_manner(session, is_judging=view == "judge")
+            manner = choose_manner(session, row, is_judging=view == "judge")
         with st.spinner("Weighing the reasons to doubt each negative; the first time takes a while ..."):
             queue = judge_queue(session, corpus, row, manner.rule, manner.scope)
         if queue.note:
@@ -47,6 +45,5 @@ with frame("Judge", has_title=False) as session:
         if view == "model":
             model_judges(session, corpus, queue)
         else:
-            judging(Bench(session, corpus, queue, judge, manner))
-            lead_on(session, corpus, row)
+            judging(Bench(session, corpus, queue, judge, manner, row))
             card_of_pair(session, corpus, row)

@@ -220,7 +220,7 @@ def test_verdicts_agreement_and_truth_are_shown(root, corpus_link, trial, verdic
     at = page(root, corpus=corpus_link, trial=trial, view="verdicts")
     assert not at.exception and not at.error
     tables = [frame.value for frame in at.dataframe]
-    judges = next(t for t in tables if "right by truth" in t.columns)
+    judges = next(t for t in tables if "by truth" in t.columns)
     assert judges["judge"].tolist() == ["ann", "bob", "eve"] and judges["verdicts"].tolist() == [8, 8, 1]
     agreed = next(t for t in tables if "kappa" in t.columns)
     assert agreed["judges"].tolist() == ["ann / bob"] and agreed["pairs"].tolist() == [8]
@@ -234,10 +234,10 @@ def test_pasted_verdicts_are_read_and_saved_once(root, corpus_link, trial, verdi
     at = page(root, corpus=corpus_link, trial=trial, judge="ann", view="import")
     rows = [{"query_id": query, "doc_id": doc, "verdict": "relevant"}, {"query_id": "nobody", "doc_id": doc, "verdict": 1}]
     at.text_area(key="import.text").set_value(f"Sure:\n```json\n{json.dumps(rows, indent=1)}\n```").run()
-    assert not at.exception and "1 verdicts understood" in words(at).replace("*", "")
-    assert "'nobody' is not in this corpus" in at.dataframe[0].value["fault"][0]
+    assert not at.exception and "1 verdict understood" in words(at).replace("*", "")
+    assert any("'nobody' is not in this corpus" in c.value for c in at.code)
     at.button(key="import.save").click().run()
-    assert "1 verdicts added" in words(at)
+    assert "1 verdict added" in words(at)
     at.button(key="import.save").click().run()
     assert "1 were known already" in words(at)
     (saved,) = verdicts.list(tiny_corpus.fingerprint)
@@ -253,8 +253,8 @@ def test_no_model_is_asked_unless_one_is_named(root, corpus_link, trial, monkeyp
     at = page(root, corpus=corpus_link, trial=trial, view="model", rule="any")
     assert not at.exception and not at.error and "cheap" in words(at) and "dear" in words(at)
     at.number_input(key="model.in").set_value(1000.0).run()
-    cost = next(m.value for m in at.metric if m.label == "Cost, about")
-    assert float(cost) > 0 and button(at, "model.ask").label.startswith("Ask about")
+    cost = next(m.value for m in at.metric if m.label == "Cost")
+    assert float(cost.split()[1]) > 0 and button(at, "model.ask").label.startswith("Ask about")
     monkeypatch.setenv("NEGSPACE_LLM_URL", "nonsense")
     assert "must be the base" in words(page(root, corpus=corpus_link, trial=trial, view="model"))
 

@@ -11,7 +11,7 @@ from core.errors import ParameterError
 from core.lab.verdicts import LONGEST_JUDGE, checked_judge
 from pages.ui.frame import empty
 from pages.ui.judge_name import judge_name, keep_judge
-from pages.ui.judge_queue import DEFAULT_RULE, RULES, SCOPES
+from pages.ui.judge_queue import DEFAULT_RULE, IMPORTED_RULE, RULES, SCOPES
 from pages.ui.text import plain, shorten
 from pages.ui.trials import corpus_link
 
@@ -63,15 +63,15 @@ def choose_source(session: Session, corpus: Corpus, rows: dict[str, TrialRow]) -
     if corpus.imported is not None:
         where = {"trial": "A trial's negatives", "imported": "The imported set"} if rows else {"imported": "The imported set"}
         default = "trial" if link.trial in rows else "imported"
-        kind = link.bind(st.selectbox, "source", "Judge", options=list(where), default=default, format_func=where.get)
+        kind = link.bind(st.selectbox, "source", "Judge", options=list(where), default=default, format_func=where.get, width=200)
         if kind == "imported":
             return None
     first = next((i for i, row in rows.items() if row.recipe.get("mined")), next(iter(rows)))
-    chosen = link.bind(st.selectbox, "trial", "Negatives of", options=list(rows), default=first, format_func=names.get)
+    chosen = link.bind(st.selectbox, "trial", "Negatives of", options=list(rows), default=first, format_func=names.get, width=330)
     return rows[chosen]
 
 
-def choose_manner(session: Session, *, is_judging: bool = True) -> Manner:
+def choose_manner(session: Session, row: TrialRow | None, *, is_judging: bool = True) -> Manner:
     """The controls that say how: one or many, blind or not; the rest, which makes the queue, behind a button."""
     link, mode, is_blind = session.link, "one", False
     if is_judging:
@@ -90,7 +90,7 @@ def choose_manner(session: Session, *, is_judging: bool = True) -> Manner:
             "rule",
             "Suspected when",
             options=list(RULES),
-            default=DEFAULT_RULE,
+            default=DEFAULT_RULE if row is not None else IMPORTED_RULE,
             format_func=lambda name: RULES[name][0],
             help="How the reasons to doubt a negative are combined. The queue is ordered by this doubt times the harm: how "
             "strongly the training has pushed the pair apart.",

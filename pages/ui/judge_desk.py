@@ -10,20 +10,23 @@ import streamlit as st
 
 from core.lab.verdicts import KINDS, Pair
 from pages.ui.card_judge import BUTTONS
-from pages.ui.judge_texts import draw_pair, draw_small
+from pages.ui.judge_looks import KEYS, SHORT
+from pages.ui.judge_texts import draw_pair, draw_small, why_here
+from pages.ui.judge_verdicts import lead_on
 from pages.ui.problems import problems_shown
 from pages.ui.text import plain, shorten
 
 if TYPE_CHECKING:
     from core.corpus.corpus import Corpus
+    from core.lab.tables import TrialRow
     from pages.ui.frame import Session
     from pages.ui.judge_choose import Manner
     from pages.ui.judge_queue import Queue
 
-KEYS = dict(zip(KINDS, "1234", strict=True))
 GRID = 6
 LEASE_SECONDS = 300
-_PRESSED, _SLOTS = "judge.pressed", "judge.slots"
+BOUNCE_SECONDS = 10
+_PRESSED, _SLOTS, _SAID = "judge.pressed", "judge.slots", "judge.said"
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Bench:
     queue: Queue
     judge: str
     manner: Manner
+    trial: TrialRow | None
 
     # What the buttons do ---------------------------------------------------------------------------
     def judge_it(self, pair: Pair, kind: str, note_key: str, is_again: bool = False) -> None:
@@ -42,9 +46,10 @@ class Bench:
         self.pressed()
         note = st.session_state.get(note_key, "") if note_key else ""
         found = self.verdicts.record(self.fingerprint, *pair, self.judge, kind, note=note, only_new=not is_again)
-        if found.kind != kind:
+        # A key that reached the old pair's button on its way out is no news.
+        if found.kind != kind and time.time() - found.created > BOUNCE_SECONDS:
             said = plain(BUTTONS[found.kind][0].lower())
-            st.toast(f"You had judged this pair already ({said}); that verdict stays.", icon=":material/info:")
+            self.say(f"You had judged that pair already ({said}); that verdict stays.")
         if is_again or self.first == pair:
             self.session.link.forget("first")
 
@@ -64,15 +69,19 @@ class Bench:
             return
         undone = self.verdicts.undo(self.fingerprint, self.judge)
         if undone is None:
-            st.toast("There is nothing of yours to undo.", icon=":material/info:")
+            self.say("There is nothing of yours to undo.")
         else:
-            st.toast(f"Undone: {plain(BUTTONS[undone.kind][0].lower())} on {plain(shorten(undone.doc_id, 40))}", icon=":material/undo:")
+            self.say(f"Undone: {plain(BUTTONS[undone.kind][0].lower())} on {plain(shorten(undone.doc_id, 40))}.")
 
     def bring_back(self) -> None:
         self.verdicts.unskip(self.fingerprint, self.judge)
 
     def open_card(self, pair: Pair) -> None:
         self.session.link.set(query=pair[0], doc=pair[1])
+
+    def say(self, sentence: str) -> None:
+        """Said when the desk is drawn: a callback must not draw."""
+        st.session_state[_SAID] = sentence
 
     def pressed(self) -> None:
         st.session_state[_PRESSED] = time.perf_counter()
@@ -114,8 +123,11 @@ def judging(bench: Bench) -> None:
         else:
             _one(bench, held[0], standing)
         if started is not None:
+            said = st.session_state.pop(_SAID, "Saved.")
             took = (time.perf_counter() - started) * 1000
-            st.caption(f":material/cloud_done: saved; {took:.0f} ms", help="Server time from your key to the next pair.")
+            st.caption(f":material/cloud_done: {said} {took:.0f} ms", help="Server time from your key to the next pair.")
+        # In here, because what can be retrained with grows with each verdict.
+        lead_on(bench.session, bench.trial)
 
 
 def _progress(bench: Bench, standing: dict[Pair, dict[str, str]]) -> None:
@@ -150,6 +162,8 @@ def _one(bench: Bench, pair: Pair, standing: dict[Pair, dict[str, str]]) -> None
             )
         _others(bench, pair, name)
         st.text_input("Note", key=f"judge.note.{name}", placeholder="a note, optional", label_visibility="collapsed", width=220)
+    # Below the buttons: they stay in their place however many reasons there are, and the texts are read first.
+    why_here(bench, pair)
 
 
 def _others(bench: Bench, pair: Pair, name: str) -> None:
@@ -178,17 +192,18 @@ def _grid(bench: Bench, held: list[Pair]) -> None:
                 draw_small(bench, pair)
                 with st.container(horizontal=True, gap="xsmall"):
                     for kind in KINDS:
-                        label, icon, help_text = BUTTONS[kind]
+                        label, _, help_text = BUTTONS[kind]
                         st.button(
-                            label,
-                            icon=icon,
-                            help=help_text,
+                            SHORT[kind],
+                            help=f"{label}: {help_text}",
                             key=f"judge.{kind}.{name}",
                             # The keys mean the first cell: each verdict needs one key, wherever the eyes are.
                             shortcut=KEYS[kind] if place == 0 else None,
                             on_click=bench.judge_it,
                             args=(pair, kind, ""),
                         )
+                if not bench.manner.is_blind:
+                    why_here(bench, pair)
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         _others(bench, filled[0], _name(filled[0]))
         st.caption("Keys, Skip and Why? mean the first cell.")

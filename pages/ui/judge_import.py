@@ -62,10 +62,10 @@ def _preview(session: Session, corpus: Corpus, found: ReadVerdicts, name: str, s
     counts = Counter(row["verdict"] for row in found.rows)
     said = ", ".join(f"{n:,} {BUTTONS[kind][0].lower()}" for kind, n in counts.most_common())
     repeated = f" {found.n_repeated:,} rows say something twice." if found.n_repeated else ""
-    st.markdown(f"**{len(found.rows):,} verdicts** understood{': ' + said if said else ''}.{repeated}")
+    st.markdown(f"**{_n(len(found.rows), 'verdict')}** understood{': ' + said if said else ''}.{repeated}")
     if found.faults:
-        st.warning(f"{len(found.faults):,} faults; these rows are left out.", icon=":material/rule:")
-        st.dataframe({"fault": found.faults[:MOST_FAULTS]}, hide_index=True, width="stretch", key="import.faults")
+        st.warning(f"{_n(len(found.faults), 'fault')}; what they name is left out.", icon=":material/rule:")
+        st.code("\n".join(found.faults[:MOST_FAULTS]), language=None, wrap_lines=True, height=min(260, 60 + 44 * len(found.faults)))
     if not found.rows:
         return
 
@@ -75,13 +75,17 @@ def _preview(session: Session, corpus: Corpus, found: ReadVerdicts, name: str, s
         except ParameterError as error:
             st.session_state["import.said"] = (":material/error:", str(error))
             return
-        sentence = f"{done.n_added:,} verdicts added, {done.n_replaced:,} replaced, {done.n_unchanged:,} were known already."
+        sentence = f"{_n(done.n_added, 'verdict')} added, {done.n_replaced:,} replaced, {done.n_unchanged:,} were known already."
         st.session_state["import.said"] = (":material/check_circle:", sentence)
 
-    st.button(f"Save {len(found.rows):,} verdicts", type="primary", icon=":material/save:", key="import.save", on_click=save)
+    st.button(f"Save {_n(len(found.rows), 'verdict')}", type="primary", icon=":material/save:", key="import.save", on_click=save)
     if "import.said" in st.session_state:
         icon, sentence = st.session_state.pop("import.said")
         (st.success if "check" in icon else st.error)(plain(sentence), icon=icon)
     missing = {row["judge"] for row in found.rows if row["judge"]}
     if missing:
         st.caption(f"Judges named in the file: {', '.join(code(one) for one in sorted(missing)[:8])}")
+
+
+def _n(n: int, thing: str) -> str:
+    return f"{n:,} {thing}{'' if n == 1 else 's'}"

@@ -70,15 +70,16 @@ def _ask(session: Session, corpus: Corpus, queue: Queue, endpoint: Endpoint) -> 
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         n = st.number_input("Pairs", 1, min(MOST_PAIRS, len(waiting)), min(100, len(waiting)), key="model.n", width=120)
         prices = [_price("", endpoint.model)] + ([_price("2", endpoint.second_model)] if endpoint.second_model else [])
-        pace = st.number_input("Calls a minute, at most", 0, 10_000, 0, key="model.pace", width=170, help="0 = as fast as four at once go.")
+        pace = st.number_input("Calls a minute", 0, 10_000, 0, key="model.pace", width=160, help="At most; 0 = as fast as four at once go.")
     items = _items(corpus, waiting[: int(n)])
     cost = estimate(items, prices[0], prices[1] if len(prices) > 1 else None)
     price = f"{cost.low:.2f}" if cost.high == cost.low else f"{cost.low:.2f} to {cost.high:.2f}"
+    sent, back = f"~ {cost.input_tokens:,}", f"~ {cost.output_tokens:,}"
     tiles(
-        {"Pairs": cost.n_pairs, "Tokens sent, about": cost.input_tokens, "Tokens back, about": cost.output_tokens, "Cost, about": price},
+        {"Pairs": cost.n_pairs, "Tokens sent": sent, "Tokens back": back, "Cost": f"~ {price}"},
         helps={
-            "Tokens sent, about": "A token for four letters, with the instruction; within about a quarter for English.",
-            "Cost, about": "In the currency of your prices. The range: the second model is asked about none, or about all.",
+            "Tokens sent": "A token for four letters, with the instruction; within about a quarter for English.",
+            "Cost": "In the currency of your prices. The range: the second model is asked about none, or about all.",
         },
     )
     if st.button(f"Ask about {cost.n_pairs:,} pairs", type="primary", icon=":material/smart_toy:", key="model.ask"):

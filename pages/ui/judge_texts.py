@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 TEXT_HEIGHT = 300
 SHOWN_POSITIVES = 3
 LONGEST = 20_000
+RARE = 2.2  # idf of a word that stands in one of ten documents
 GRID_CHARACTERS, GRID_POSITIVE = 420, 160
 
 
 def draw_pair(bench: Bench, pair: Pair) -> None:
-    """The whole pair: why it is here (unless blind), the query, its positives beside the candidate."""
+    """The query, and its positives beside the candidate."""
     corpus = bench.corpus
     query_row, doc_row = int(corpus.query_rows([pair[0]])[0]), int(corpus.doc_rows([pair[1]])[0])
-    query, words = corpus.query_texts([query_row])[0], _words(corpus, query_row)
-    _why_here(bench, pair)
+    query, words = corpus.query_texts([query_row])[0], _words(bench, query_row)
     with st.container(border=True, gap="xsmall"):
         st.caption(f":material/star: Query {code(pair[0])}")
         show(query[:LONGEST])
@@ -47,19 +47,19 @@ def draw_small(bench: Bench, pair: Pair) -> None:
     """The pair in a cell of the grid."""
     corpus = bench.corpus
     query_row, doc_row = int(corpus.query_rows([pair[0]])[0]), int(corpus.doc_rows([pair[1]])[0])
-    words = _words(corpus, query_row)
-    if not bench.manner.is_blind:
-        _why_here(bench, pair)
-    st.caption(f":material/star: Query {code(pair[0])}")
-    show(shorten(corpus.query_texts([query_row])[0], 240))
-    for row in _positives(corpus, query_row, doc_row)[:1]:
-        st.caption(":material/circle: Known positive")
-        show(shorten(corpus.document_texts([row])[0], GRID_POSITIVE), words, muted=True)
-    st.caption(f":material/close: Candidate {code(pair[1])}")
-    show(shorten(corpus.document_texts([doc_row])[0], GRID_CHARACTERS), words)
+    words = _words(bench, query_row)
+    with st.container(gap="xxsmall"):
+        st.caption(f":material/star: Query {code(pair[0])}")
+        show(shorten(corpus.query_texts([query_row])[0], 240))
+        for row in _positives(corpus, query_row, doc_row)[:1]:
+            st.caption(":material/circle: Known positive")
+            show(shorten(corpus.document_texts([row])[0], GRID_POSITIVE), words, muted=True)
+        st.caption(f":material/close: Candidate {code(pair[1])}")
+        show(shorten(corpus.document_texts([doc_row])[0], GRID_CHARACTERS), words)
 
 
-def _why_here(bench: Bench, pair: Pair) -> None:
+def why_here(bench: Bench, pair: Pair) -> None:
+    """Place, doubt, harm and reasons as badges; blind: only that it is blind."""
     place = bench.queue.place.get(pair)
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
         if bench.manner.is_blind:
@@ -87,10 +87,11 @@ def _why_here(bench: Bench, pair: Pair) -> None:
                 st.badge(reason.short, color="blue", help=f"{reason.title}: {reason.idea()}")
 
 
-def _words(corpus: Corpus, query_row: int) -> set[str]:
-    """The query's words that are worth marking: those longer than three letters, or all where there are none."""
-    words = set(tokenize(corpus.query_texts([query_row])[0]))
-    return {word for word in words if len(word) > 3} or words
+def _words(bench: Bench, query_row: int) -> set[str]:
+    """The query's words that are worth marking: those of few documents, or all where there are none."""
+    bm25 = bench.queue.evidence.context.bm25
+    words = set(tokenize(bench.corpus.query_texts([query_row])[0]))
+    return {word for word in words if word in bm25.vocabulary and bm25.idf[bm25.vocabulary[word]] > RARE} or words
 
 
 def _positives(corpus: Corpus, query_row: int, doc_row: int) -> list[int]:

@@ -12,6 +12,8 @@ from core.lab.verdict_export import decided_jsonl, verdicts_csv, verdicts_jsonl
 from core.lab.verdicts import FALSE_NEGATIVE, KINDS, NEAR_DUPLICATE, TRUE_NEGATIVE, Verdict
 from pages.ui.bits import ago, tiles
 from pages.ui.card_judge import BUTTONS
+from pages.ui.judge_looks import SHORT
+from pages.ui.retrain import retrain_button
 from pages.ui.text import plain, shorten
 
 if TYPE_CHECKING:
@@ -47,11 +49,10 @@ def verdicts_view(session: Session, corpus: Corpus, row: TrialRow | None) -> Non
         helps={
             "Pairs judged": "By anyone. Where several judged one pair, most votes decide; a tie counts as unsure. Where a person "
             "has judged, language models have no vote.",
-            "False negatives": "They answer the query, so training against them teaches the model to be wrong.",
         },
     )
-    lead_on(session, corpus, row)
-    left, right = st.columns([1.25, 1], gap="medium")
+    lead_on(session, row)
+    left, right = st.columns([1.5, 1], gap="medium")
     with left:
         _judges(corpus, found)
     with right:
@@ -60,15 +61,10 @@ def verdicts_view(session: Session, corpus: Corpus, row: TrialRow | None) -> Non
     _ways_out(session, corpus, found, decided)
 
 
-def lead_on(session: Session, corpus: Corpus, row: TrialRow | None) -> None:
+def lead_on(session: Session, row: TrialRow | None) -> None:
     """The button that trains the trial again with the verdicts, once there are some."""
-    if row is None:
-        return
-    try:
-        from pages.ui.retrain import retrain_button
-    except ModuleNotFoundError:  # that room is not built yet
-        return
-    retrain_button(session, row, key="judge.retrain")
+    if row is not None:
+        retrain_button(session, row, key="judge.retrain")
 
 
 def _judges(corpus: Corpus, found: list[Verdict]) -> None:
@@ -78,9 +74,9 @@ def _judges(corpus: Corpus, found: list[Verdict]) -> None:
     names = sorted(by_judge, key=lambda name: (-len(by_judge[name]), name))
     columns: dict[str, list] = {"judge": names, "verdicts": [len(by_judge[name]) for name in names]}
     for kind in KINDS:
-        columns[BUTTONS[kind][0].lower()] = [sum(v.kind == kind for v in by_judge[name]) for name in names]
+        columns[SHORT[kind].lower()] = [sum(v.kind == kind for v in by_judge[name]) for name in names]
     if corpus.truth is not None:
-        columns["right by truth"] = [_right(corpus, by_judge[name]) for name in names]
+        columns["by truth"] = [_right(corpus, by_judge[name]) for name in names]
     columns["last"] = [ago(max(v.created for v in by_judge[name])) for name in names]
     number = st.column_config.NumberColumn
     st.markdown("**Judges**")
@@ -92,14 +88,14 @@ def _judges(corpus: Corpus, found: list[Verdict]) -> None:
         column_config={
             "judge": st.column_config.TextColumn(width=90),
             "verdicts": number(width=62),
-            **{BUTTONS[kind][0].lower(): number(width=84) for kind in KINDS},
-            "right by truth": number(
+            **{SHORT[kind].lower(): number(width=52, help=BUTTONS[kind][0]) for kind in KINDS},
+            "by truth": number(
                 format="percent",
-                width=84,
+                width=74,
                 help="Of this judge's false and true negatives, the share that the corpus's fuller judgements confirm. Those are not "
                 "complete either: look at what they do not confirm before you call it wrong.",
             ),
-            "last": st.column_config.TextColumn(width=64),
+            "last": st.column_config.TextColumn(width=76),
         },
     )
 
@@ -180,10 +176,10 @@ def _history(session: Session, corpus: Corpus, found: list[Verdict]) -> None:
         selection_mode="single-row",
         column_config={
             "verdict": st.column_config.TextColumn(width=105),
-            "query": st.column_config.TextColumn(width=210),
-            "document": st.column_config.TextColumn(width=280),
-            "note": st.column_config.TextColumn(width=130),
-            "judge": st.column_config.TextColumn(width=80),
+            "query": st.column_config.TextColumn(width=180),
+            "document": st.column_config.TextColumn(width=230),
+            "note": st.column_config.TextColumn(width=100),
+            "judge": st.column_config.TextColumn(width=70),
             "from": st.column_config.TextColumn(width=84),
             "when": st.column_config.TextColumn(width=70),
         },
