@@ -6,7 +6,6 @@ from pages.ui import frame, plain
 from pages.ui.compare_choose import choose_trials
 from pages.ui.compare_pair import pair_view
 from pages.ui.compare_retrained import retrained_view
-from pages.ui.compare_retrained import retrained_view
 from pages.ui.compare_tables import band_chart, cost_chart, curve_chart, measures_table, tests_table
 
 with frame("Compare", has_title=False) as session:
@@ -14,7 +13,6 @@ with frame("Compare", has_title=False) as session:
     st.title("Compare", anchor=False)
     chosen, measure = choose_trials(session)
     systems = chosen.comparison.systems
-    retrained_view(session, chosen, measure)
     retrained_view(session, chosen, measure)
     measures_table(chosen, measure)
     left, right = st.columns(2, gap="medium")

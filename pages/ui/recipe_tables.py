@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.sampling.candidates import base_rules
-from core.sampling.candidates import base_rules
 from core.sampling.recipe import FAMILIES
 from pages.ui.bits import duration
 from pages.ui.text import shorten
@@ -23,7 +22,6 @@ FATES = {"picked": "✕ picked", "kept": "kept"}
 RULES = {
     "known-positive": "known positive",
     "identical-to-positive": "identical to a positive",
-    "judged": "judged no negative",
     "judged": "judged no negative",
     "outside-window": "outside the window",
 } | {piece.key: piece.title.lower() for piece in FAMILIES["filters"]}
