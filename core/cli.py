@@ -16,6 +16,11 @@ from typing import Any
 from core.corpus.spec import SPEC_HELP
 from core.errors import UserError
 
+EXPORTS = (
+    "triplet, n-tuple, labeled-list (sentence-transformers), flagembedding, tevatron, trec-run, trec-negatives, qrels, "
+    "qrels-corrected, verdicts, beir, beir-mined, script"
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the process's exit code."""
@@ -95,6 +100,24 @@ def _parser() -> argparse.ArgumentParser:
     compare = commands.add_parser("compare", parents=[everywhere, place], help="compare finished trials")
     compare.add_argument("trials", nargs="+", metavar="TRIAL", help="a trial's folder, or its id in the workspace")
     compare.add_argument("--truth", action="store_true", help="judged by the corpus's fuller judgements too (audit only)")
+    export = commands.add_parser("export", parents=[everywhere, place], help="write a trial's negatives, labels or ranking for other tools")
+    export.add_argument("trial", metavar="TRIAL", help="a trial's folder, or its id in the workspace")
+    export.add_argument("--format", required=True, metavar="NAME", help=EXPORTS)
+    export.add_argument("--out", required=True, metavar="FILE", help="its ending chooses between .parquet and .jsonl, .csv and .jsonl")
+    export.add_argument("--refresh", default="last", metavar="N", help="the mining: last (of each lane), all, or a table's number")
+    export.add_argument("--of", default="used", metavar="WHICH", help="used, kept or all: trained against, passed every rule, looked at")
+    export.add_argument("--per-query", type=int, default=0, metavar="N", help="at most so many negatives a query (default: all)")
+    export.add_argument("--order", default="rank", metavar="WHICH", help="which come first: rank, score or pull (default: rank)")
+    export.add_argument("--no-suspects", action="store_true", help="without the negatives that were in doubt when they were mined")
+    export.add_argument("--verdicts", metavar="FILE", help="JSON lines or a table with query_id, doc_id and verdict")
+    export.add_argument("--from-judges", action="store_true", help="what the judges of the workspace decided about this corpus")
+    export.add_argument("--verdict-use", default="drop", metavar="WAY", help="judged false negatives: drop, promote or keep")
+    bundle = commands.add_parser("bundle", parents=[everywhere, place], help="write a trial as one zip that another installation opens")
+    bundle.add_argument("trial", metavar="TRIAL", help="a trial's folder, or its id in the workspace")
+    bundle.add_argument("--out", required=True, metavar="FILE.zip")
+    bundle.add_argument("--with-corpus", action="store_true", help="its corpus too, for places that do not have it")
+    opening = commands.add_parser("open", parents=[everywhere, place], help="open a bundle in the workspace")
+    opening.add_argument("bundle", metavar="FILE.zip")
     bench = commands.add_parser("bench", parents=[everywhere], help="measure speed side by side with the peers")
     bench.add_argument("--corpus", metavar="CORPUS", help="default: a generated one of 20,000 documents and 4,000 training queries")
     bench.add_argument("--repeats", type=int, default=3, metavar="N")

@@ -193,6 +193,38 @@ def _comparison(comparison) -> dict[str, Any]:
     return {"systems": systems, "differences": differences}
 
 
+def export(options: Namespace) -> Answer:
+    """Write a trial's negatives, labels or ranking for another tool."""
+    from core.lab.exchange import export_file
+    from core.lab.mined_set import Choice
+    from core.lab.workspace import Workspace
+
+    workspace = Workspace(options.workspace or None)
+    settings = {name: getattr(options, name) for name in ("refresh", "of", "per_query", "order", "verdict_use")}
+    judged = {"verdicts": Path(options.verdicts) if options.verdicts else None, "from_judges": options.from_judges}
+    choice = Choice(**settings, suspects=not options.no_suspects)
+    folder = _trial_folder(workspace, options.trial)
+    return export_file(workspace, folder, options.format, Path(options.out), choice, **judged, say=print)
+
+
+def bundle(options: Namespace) -> Answer:
+    """Write a trial as one zip that another installation opens."""
+    from core.lab.exchange import bundle_file
+    from core.lab.workspace import Workspace
+
+    workspace = Workspace(options.workspace or None)
+    folder = _trial_folder(workspace, options.trial)
+    return bundle_file(workspace, folder, Path(options.out), with_corpus=options.with_corpus, say=print)
+
+
+def open(options: Namespace) -> Answer:  # the command's name; nothing here reads files
+    """Open a bundle in the workspace."""
+    from core.lab.exchange import open_file
+    from core.lab.workspace import Workspace
+
+    return open_file(Workspace(options.workspace or None), Path(options.bundle), say=print)
+
+
 def bench(options: Namespace) -> Answer:
     """Measure speed side by side with the installed peers."""
     from core.bench.all import bench_all
