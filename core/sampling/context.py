@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from core.corpus.corpus import Corpus
     from core.sampling.judged import Judged
     from core.search.bm25 import BM25
+    from core.search.cross_encoder import CrossEncoder, CrossModel
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,14 @@ def score_pairs_padded(score, query_rows: np.ndarray, doc_rows: np.ndarray) -> n
 
 
 class CorpusIndex:
-    """What mining needs of a corpus and no model changes: made when first asked for, shared by every context of the corpus."""
+    """What mining needs of a corpus and no model changes: made when first asked for, shared by every context of the corpus.
 
-    def __init__(self, corpus: Corpus):
-        self.corpus = corpus
+    ``cross_folder``: where cross-encoders are kept for other processes, None = in memory only. ``seed``: the one that they are
+    trained with.
+    """
+
+    def __init__(self, corpus: Corpus, *, cross_folder: Path | None = None, seed: int = 0):
+        self.corpus, self.cross_folder, self.seed = corpus, cross_folder, seed
         self._twins: dict[float, Judgements] = {}
 
     @cached_property
@@ -96,6 +102,12 @@ class CorpusIndex:
         return Judgements.from_pairs(
             np.repeat(query_rows, counts), order[index], np.ones(len(index), np.int16), pairs.n_queries
         )
+
+    def cross(self, piece: CrossEncoder) -> CrossModel:
+        """The cross-encoder that this piece makes of the corpus's labels; trained when first asked for."""
+        from core.search.cross_cache import cross_model
+
+        return cross_model(self.corpus, piece, bm25=self.bm25, seed=self.seed, folder=self.cross_folder)
 
     def twins(self, threshold: float) -> Judgements:
         """Documents whose shingles overlap a known positive's by ``threshold`` or more, by query."""
@@ -154,6 +166,10 @@ class MiningContext:
         if self.judged is None or not self.judged.refused.n_pairs:
             return self.index.protected
         return self.index.protected.union(self.judged.refused)
+
+    def cross(self, piece: CrossEncoder) -> CrossModel:
+        """The cross-encoder that this piece makes of the corpus's labels; trained when first asked for."""
+        return self.index.cross(piece)
 
     def twins(self, threshold: float) -> Judgements:
         """Documents whose shingles overlap a known positive's by ``threshold`` or more, by query."""

@@ -15,6 +15,12 @@ NV_RETRIEVER = Citation(
     "NV-Retriever: Improving text embedding models with effective hard-negative mining",
     "https://arxiv.org/abs/2407.15831",
 )
+ROCKETQA = Citation(
+    "Qu et al.",
+    2021,
+    "RocketQA: An Optimized Training Approach to Dense Passage Retrieval for Open-Domain Question Answering",
+    "https://arxiv.org/abs/2010.08191",
+)
 
 
 @dataclass(frozen=True)
@@ -118,4 +124,35 @@ class PercentageCut(Filter):
         return looked.scores <= (positive - np.abs(positive) * np.float32(1 - self.ratio))[:, None]
 
 
-FILTERS: tuple[type[Filter], ...] = (NearDuplicates, AbsoluteCut, MarginCut, PercentageCut)
+@dataclass(frozen=True, kw_only=True)
+class CrossEncoderCut(Filter):
+    """A candidate that a cross-encoder holds for relevant is refused.
+
+    Query and document are read together by a model trained on the corpus's own labels, which tells a paraphrase of the answer
+    from a near-miss better than the dual encoder that found it; a pair is scored by a network that never saw its query. Keeps
+    p < threshold. RocketQA keeps only p < .1, out of millions of passages; here that would refuse nearly everything near the
+    query of a small corpus, the instructive near-misses too, so .5 stands in the middle: what is likelier relevant than not goes.
+    It costs seconds of training, once a corpus. It fails where labels are few or wrong: it learns from the same labels.
+    """
+
+    key = "cross-encoder"
+    title = "Cross-encoder cut"
+    cost = "medium"
+    difficulty = "medium"
+    source = ROCKETQA
+    threshold: float = param(0.5, "probability of being relevant from which a candidate is refused", ge=0.0, le=1.0)
+    model: str = param("", "transformer for it, a folder or a hub name; empty = the embedded one, nothing to download")
+
+    def keep(self, context, looked):
+        from core.search.cross_encoder import EmbeddedCrossEncoder, TransformerCrossEncoder
+
+        cross = context.cross(TransformerCrossEncoder(model=self.model) if self.model else EmbeddedCrossEncoder())
+        is_real = looked.doc_rows >= 0
+        is_kept = np.ones(looked.doc_rows.shape, bool)
+        if cross.is_trained:
+            rows = np.broadcast_to(looked.query_rows[:, None], is_real.shape)
+            is_kept[is_real] = cross.probabilities(rows[is_real], looked.doc_rows[is_real]) < self.threshold
+        return is_kept
+
+
+FILTERS: tuple[type[Filter], ...] = (NearDuplicates, AbsoluteCut, MarginCut, PercentageCut, CrossEncoderCut)

@@ -2,60 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from core.errors import ParameterError
-from core.params import Citation, Cost, Difficulty
+from core.params import Citation
 from core.sampling.batch import DPR, HardestInBatch, InBatch, MoCo, NoBatch, Queue
-from core.sampling.filters import NV_RETRIEVER, NearDuplicates, PercentageCut
-from core.sampling.pickers import SimANS, Top, Uniform
+from core.sampling.pickers import Top, Uniform
+from core.sampling.preset import FAMILY_TITLES, Preset
+from core.sampling.presets_denoised import DENOISED
 from core.sampling.recipe import Lane, Recipe
 from core.sampling.schedule import EverySteps
 from core.sampling.sources import BM25Source, Dense, Gold, RandomCorpus, StaticDense
 from core.sampling.windows import RankWindow
 
-FAMILY_TITLES = {
-    "batch": "Free with the batch",
-    "static": "Mined once",
-    "dynamic": "Mined again while training",
-    "denoised": "Guarded against false negatives",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preset:
-    """A named recipe with its lesson: first line the idea, then how it works and when it fails."""
-
-    name: str
-    title: str
-    family: str
-    lesson: str
-    source: Citation
-    recipe: Recipe
-    cost: Cost
-    difficulty: Difficulty
-    is_seed_named: bool = True
-
-    @property
-    def idea(self) -> str:
-        """The first sentence of the lesson."""
-        return self.lesson.split("\n", 1)[0]
-
-    def to_dict(self) -> dict:
-        """JSON-ready, for ``negspace recipes --json``."""
-        return {
-            "name": self.name,
-            "title": self.title,
-            "family": self.family,
-            "idea": self.idea,
-            "cost": self.cost,
-            "difficulty": self.difficulty,
-            "seed_named": self.is_seed_named,
-            "source": str(self.source),
-            "url": self.source.url,
-            "recipe": self.recipe.to_dict(),
-        }
-
+__all__ = ["FAMILY_TITLES", "PRESETS", "Preset", "name_of", "preset"]
 
 EBR = RandomCorpus.source
 ANCE = Dense.source
@@ -241,48 +199,7 @@ _ALL = (
         cost="high",
         difficulty="hard",
     ),
-    Preset(
-        name="simans",
-        title="SimANS",
-        family="denoised",
-        lesson="Negatives that score about as high as the positive: ambiguous, not false.\n"
-        "Drawn from the top 100 of the current model with a probability that falls with the squared distance from the positive's score, "
-        "so documents far above it, probably unlabelled answers, are seldom taken.",
-        source=SimANS.source,
-        recipe=Recipe(
-            batch=InBatch(shared_negatives=False),
-            mined=(Lane(source=Dense(), window=RankWindow(last=100), picker=SimANS(), per_query=2),),
-            schedule=EverySteps(),
-        ),
-        cost="high",
-        difficulty="medium",
-    ),
-    Preset(
-        name="nv-retriever",
-        title="NV-Retriever: percentage cut",
-        family="denoised",
-        lesson="The top of the current model, but only below 95 % of the positive's score.\n"
-        "A positive-aware cut: what the model finds nearly as good as the labelled answer is left alone. Near-copies of the "
-        "positive are refused too. It costs one comparison. It takes from the top what the cut leaves, so it can still hold more "
-        "unlabelled answers than a draw from a window: on the sample corpus it halves the share of its own recipe without the cut.",
-        source=NV_RETRIEVER,
-        recipe=Recipe(
-            batch=InBatch(shared_negatives=False),
-            mined=(
-                Lane(
-                    source=Dense(),
-                    window=RankWindow(last=100),
-                    filters=(NearDuplicates(), PercentageCut()),
-                    picker=Top(),
-                    per_query=2,
-                ),
-            ),
-            schedule=EverySteps(),
-        ),
-        cost="high",
-        difficulty="easy",
-        is_seed_named=False,
-    ),
+    *DENOISED,
 )
 
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}

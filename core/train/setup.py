@@ -65,7 +65,8 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
     model = encoder.build(doc_texts, config.seed)
     doc_tokens, query_tokens = model.tokenize(doc_texts), model.tokenize(query_texts)
     stepper = Stepper(recipe, model, config.learning_rate, query_tokens, doc_tokens)
-    index = CorpusIndex(corpus)
+    cross = folder.parent.parent / "cache" / "cross" if folder.parent.name == "trials" else None
+    index = CorpusIndex(corpus, cross_folder=cross, seed=config.seed)
     judged = _judged(config, index, folder)
     context = MiningContext(corpus, CurrentVectors(stepper, corpus, folder.parent).of, index, judged)
     query_rows, positive_rows = recipe.positives.pairs(context)
