@@ -106,6 +106,6 @@ with frame("Corpus", has_title=False) as session:
     elif view == "planted":
         planted(session, corpus)
     elif view == "imported":
-        imported(corpus, link)
+        imported(session, corpus)
     else:
         browse(corpus, link)

@@ -55,7 +55,8 @@ def test_imported_negatives_are_looked_at_without_training(root, tmp_path, works
     assert not at.exception and not at.error
     table = next(frame.value for frame in at.dataframe if "verdict" in frame.value)
     assert table["text"].tolist() == ["it is 4", "<b>it is 3</b>"]
-    assert table["verdict"].tolist() == ["no reason found", "a labelled positive"]
+    assert table["verdict"].tolist() == ["not suspected", "a labelled positive"]
+    assert 0 <= table["doubt"][0] <= 1 and len(table["reasons"][1]) == 0, "what is labelled needs no doubt"
 
 
 def test_what_cannot_be_read_is_said(root):

@@ -69,7 +69,8 @@ class Moment:
 @dataclass(frozen=True)
 class WhyCard:
     """See the module; rows are the corpus's. Hardness and reasons are the main model's, as it is now; ``nearest_score``: the
-    candidate's likeness to its nearest positive, by the same model (NaN without one)."""
+    candidate's likeness to its nearest positive, by the same model (NaN without one); ``imported_rank``: its place among the
+    negatives that came with the corpus, 0 = it is none of them."""
 
     query_row: int
     doc_row: int
@@ -83,6 +84,8 @@ class WhyCard:
     truth_grade: int | None
     terms: tuple[tuple[str, float, float], ...]
     history: tuple[Moment, ...] = field(default_factory=tuple)
+    is_of_trial: bool = True
+    imported_rank: int = 0
 
     @property
     def is_suspect(self) -> bool:
@@ -103,6 +106,10 @@ class WhyCard:
         """One sentence: what became of the candidate."""
         if self.is_known_positive:
             return "A known positive of this query: never a negative."
+        if self.imported_rank and not self.history:
+            return f"The imported set gives it as a negative of this query, in place {self.imported_rank}."
+        if not self.is_of_trial:
+            return "No trial here: what the model says before anything is trained with it."
         if not self.history:
             return "No source of this trial looked at it for this query."
         last, n = self.history[-1], len(self.history)
@@ -204,6 +211,8 @@ class Cards:
             truth_grade=None if truth is None else int(truth.grade_of(query_row, doc_row)),
             terms=self._terms(query_row, doc_row, int(positives[0]) if len(positives) else None),
             history=self._history(query_row, doc_row),
+            is_of_trial=self.results is not None,
+            imported_rank=0 if self.corpus.imported is None else self.corpus.imported.rank_of(query_row, doc_row),
         )
 
     def explained(self, query_row: int, doc_row: int) -> tuple[Explained, Explained] | None:

@@ -62,6 +62,12 @@ class ImportedNegatives:
         """How many negatives each query has: int64 (n_queries,)."""
         return np.bincount(self.query_rows, minlength=len(self.positive_scores))
 
+    def rank_of(self, query_row: int, doc_row: int) -> int:
+        """The document's place in the query's own list, 0 = it is not in it."""
+        start, end = np.searchsorted(self.query_rows, [query_row, query_row + 1])
+        found = np.flatnonzero(self.doc_rows[start:end] == doc_row)
+        return int(self.ranks[start + found[0]]) if len(found) else 0
+
     def table(self) -> pa.Table:
         """One row a negative: query_row, doc_row, rank, score, positive_score."""
         names = ("query_row", "doc_row", "rank", "score", "positive_score")

@@ -20,6 +20,7 @@ SHOWN_POSITIVES = 3
 # Texts longer than this scroll in a box of that height; shorter ones stand side by side in full.
 LONG_TEXT, TEXT_HEIGHT = 900, 260
 ADDS, TAKES = "0,114,178", "213,94,0"  # blue adds to the score, orange takes away; both read on light and dark
+SHORT_WORD = 3
 STRONGEST = 0.6  # opacity of the strongest word
 _SHARED = "border-bottom:2px solid #E69F00"
 _DECISIVE = "outline:1.5px solid #CC79A7;outline-offset:-1px;font-weight:650"
@@ -33,7 +34,8 @@ def draw_texts(cards: Cards, card: WhyCard) -> list[tuple[str, float, float]]:
     shown.sort(key=lambda row: row != card.nearest_positive)
     n_more, shown = len(shown) - SHOWN_POSITIVES, shown[:SHOWN_POSITIVES]
     query_text = corpus.query_texts([card.query_row])[0]
-    query_words = set(tokenize(query_text))
+    every = set(tokenize(query_text))
+    query_words = {word for word in every if len(word) > SHORT_WORD} or every  # "the" and "of" would only make noise
     mine = cards.explained(card.query_row, card.doc_row)
     theirs = {row: cards.explained(card.query_row, row)[1] for row in shown} if mine else {}
     decisive = decisive_words(mine[1], theirs[shown[0]]) if mine and shown else []
@@ -42,7 +44,7 @@ def draw_texts(cards: Cards, card: WhyCard) -> list[tuple[str, float, float]]:
 
     with st.container(border=True, gap="xsmall"):
         st.caption(f":material/star: Query {code(corpus.query_ids([card.query_row])[0])}")
-        found_words = {word for word, _, _ in card.terms}
+        found_words = {word for word, _, _ in card.terms} & query_words
         if mine:
             _draw(mine[0], 0, _strongest(mine[0]), found_words, framed)
         else:

@@ -13,17 +13,16 @@ import streamlit as st
 from core.errors import TrialError
 from pages.ui import services
 from pages.ui.negatives_data import stamp_of
-from pages.ui.recipe_mining import UNTRAINED, encodings, shared_context
+from pages.ui.recipe_mining import SEED, UNTRAINED, encodings, shared_context
 
 if TYPE_CHECKING:
-    from core.search.cross_encoder import CrossModel
-
     from core.audit.card import Cards
     from core.audit.evidence import Evidence
     from core.corpus.corpus import Corpus
     from core.encode.token_tables import TokenTables
     from core.lab.tables import TrialRow
     from core.sampling.context import Vectors
+    from core.search.cross_encoder import CrossModel
     from pages.ui.frame import Session
 
 MOST_OTHERS = 4
@@ -102,8 +101,14 @@ def trial_tokens(folder: str, ended: float | None) -> TokenTables | None:
 
 
 def trained_cross(corpus: Corpus) -> CrossModel | None:
-    """The corpus's cross-encoder where this server has one; never trains."""
-    return _crosses().get(corpus.fingerprint)
+    """The corpus's cross-encoder where this server has one or finds it in the workspace's cache; never trains."""
+    found = _crosses().get(corpus.fingerprint)
+    if found is None and _cross_folder().is_dir():
+        from core.search.cross_encoder import EmbeddedCrossEncoder
+
+        if (_cross_folder() / EmbeddedCrossEncoder().key_for(corpus, SEED) / "model.json").is_file():
+            return train_cross(corpus)
+    return found
 
 
 def train_cross(corpus: Corpus) -> CrossModel:
@@ -112,12 +117,16 @@ def train_cross(corpus: Corpus) -> CrossModel:
     from core.search.cross_encoder import EmbeddedCrossEncoder
 
     bm25 = shared_context(corpus).bm25
-    model = cross_model(corpus, EmbeddedCrossEncoder(), bm25=bm25, folder=services.workspace().cache / "cross")
+    model = cross_model(corpus, EmbeddedCrossEncoder(), bm25=bm25, seed=SEED, folder=_cross_folder())
     crosses = _crosses()
     crosses[corpus.fingerprint] = model
     while len(crosses) > services.MAX_CORPORA:
         crosses.pop(next(iter(crosses)))
     return model
+
+
+def _cross_folder() -> Path:
+    return services.workspace().cache / "cross"
 
 
 @st.cache_resource(show_spinner=False)

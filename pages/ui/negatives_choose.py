@@ -28,7 +28,10 @@ NOT_STARTED = ("queued",)
 
 
 def started_trials(session: Session) -> tuple[Corpus, dict[str, TrialRow]]:
-    """The corpus of the link and its trials that have started, by id; ends the page where there is none to show."""
+    """The corpus of the link and its trials that have started, by id; ends the page where there is none to show.
+
+    No trial is needed where the corpus came with negatives: then there may be none.
+    """
     link = session.link
     if link.corpus is None and link.trial is not None:
         link.set(corpus=corpus_link(session.store.get(link.trial)))
@@ -36,7 +39,7 @@ def started_trials(session: Session) -> tuple[Corpus, dict[str, TrialRow]]:
     rows = {row.id: row for row in session.store.list(fingerprint=corpus.fingerprint) if row.state not in NOT_STARTED}
     if link.trial is not None and link.trial not in rows:
         _elsewhere(session, link)
-    if not rows:
+    if not rows and corpus.imported is None:
         _end("No trial of this corpus has started yet, so there are no negatives to look at.", "Choose a recipe and train", "recipe")
     return corpus, rows
 

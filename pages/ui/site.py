@@ -35,6 +35,7 @@ PAGES = (
     PageEntry("train", "Train", ":material/monitoring:"),
     PageEntry("map", "Map", ":material/scatter_plot:"),
     PageEntry("negatives", "Negatives", ":material/manage_search:"),
+    PageEntry("suspects", "Suspects", ":material/gpp_maybe:"),
     PageEntry("judge", "Judge", ":material/gavel:"),
     PageEntry("compare", "Compare", ":material/compare_arrows:"),
 )
