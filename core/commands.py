@@ -225,6 +225,16 @@ def open(options: Namespace) -> Answer:  # the command's name; nothing here read
     return open_file(Workspace(options.workspace or None), Path(options.bundle), say=print)
 
 
+def audit(options: Namespace) -> Answer:
+    """Doubt a trial's candidates by every reason and, with truth, measure the reasons; or the dose-response."""
+    from core.lab.audited import audit_command
+    from core.lab.workspace import Workspace
+
+    workspace = Workspace(options.workspace) if options.workspace else Workspace()
+    trial, guide = (_trial_folder(workspace, name) if name else None for name in (options.trial, options.guide))
+    return audit_command(workspace, *_corpus(options), trial, guide, options, print_line=lambda line: print(line, flush=True))
+
+
 def bench(options: Namespace) -> Answer:
     """Measure speed side by side with the installed peers."""
     from core.bench.all import bench_all

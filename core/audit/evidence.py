@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 KEPT_RESULTS = 64  # per-pair arrays that are remembered: those of one table of pairs, and a why-card's beside it
 UNTRAINED = "untrained"
+_NONE = np.empty(0, np.int64)
 
 
 class Evidence:
@@ -153,6 +154,16 @@ class Evidence:
 
         return score_pairs(vectors.queries, vectors.queries, left, right, similarity="cosine")
 
+    def crowd(self, vectors: Vectors, query_rows: np.ndarray, k: int) -> np.ndarray:
+        """int64 (len(query_rows), at most k): the documents that one model finds nearest to each query, known positives included."""
+        from core.search.exact import top_k
+
+        def compute() -> np.ndarray:
+            k_real = min(k, self.corpus.n_documents)
+            return top_k(vectors.queries[query_rows], vectors.documents, k_real, similarity=vectors.similarity).doc_rows
+
+        return self.once(f"crowd {k} {id(vectors)}", query_rows, _NONE, compute)
+
     def labelled_queries(self, query_rows: np.ndarray, doc_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """``(pair, other query row)``: for each pair the *other* training queries that its document is a positive of."""
 
@@ -197,11 +208,11 @@ class Against:
         return largest(self.n, self.pair, values)
 
 
-def largest(n: int, index: np.ndarray, values: np.ndarray, none: float = np.nan) -> np.ndarray:
-    """float32 (n,): the largest of ``values`` at each index; ``none`` where there is not one."""
+def largest(n: int, index: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """float32 (n,): the largest of ``values`` at each index, a NaN among them left out; NaN where there is none."""
     found = np.full(n, -np.inf, np.float32)
-    np.maximum.at(found, index, values.astype(np.float32))
-    return np.where(np.isneginf(found), np.float32(none), found).astype(np.float32)
+    np.fmax.at(found, index, values.astype(np.float32))
+    return np.where(np.isneginf(found), np.nan, found).astype(np.float32)
 
 
 def digest_of(*arrays: np.ndarray) -> str:

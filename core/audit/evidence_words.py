@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,13 @@ from core.search.words import tokenize
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-BLOCK = 200_000  # pairs whose rows of words are multiplied at a time
+Weigh = Callable[[np.ndarray, np.ndarray], np.ndarray]
+BLOCK = 50_000  # pairs whose rows of words are multiplied at a time
 ANSWER_COLUMNS = ("answer", "answers")
 
 
 class Words:
-    """Documents and queries as sparse rows of idf weights (each word once; words with no positive idf weigh nothing)."""
+    """Documents and queries as sparse rows of words, each word once."""
 
     def __init__(self, corpus: Corpus, bm25: BM25):
         self.corpus, self.bm25 = corpus, bm25
@@ -51,18 +53,6 @@ class Words:
         return csr_matrix((np.ones(len(indices), np.float32), indices, indptr), shape=(len(texts), len(number)))
 
     @cached_property
-    def _unit(self) -> csr_matrix:
-        from scipy.sparse import diags
-
-        weighted = self.documents.multiply(self.idf).tocsr()
-        norms = np.sqrt(np.asarray(weighted.multiply(weighted).sum(1)).ravel())
-        return (diags(1 / np.maximum(norms, 1e-9)) @ weighted).tocsr().astype(np.float32)
-
-    def likeness(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """float32: cosine of the idf-weighted words of documents ``left[i]`` and ``right[i]``."""
-        return paired_sums(self._unit, left, self._unit, right)
-
-    @cached_property
     def _shingles(self) -> csr_matrix:
         from core.search.twins import shingle_matrix
 
@@ -74,25 +64,47 @@ class Words:
         common = paired_sums(self._shingles, left, self._shingles, right)
         return (common / (sizes[left] + sizes[right] - common)).astype(np.float32)
 
-    def query_share(self, query_rows: np.ndarray, doc_rows: np.ndarray) -> np.ndarray:
-        """float32: the share of each query's idf weight whose words its document holds; NaN for a query without such weight."""
-        weighted = self.queries.multiply(self.idf).tocsr()
-        totals = np.asarray(weighted.sum(1)).ravel()[query_rows]
-        return _share(paired_sums(weighted, query_rows, self.documents, doc_rows), totals)
+    def crowd_counts(self, crowds: np.ndarray) -> csr_matrix:
+        """float32 (U, V): in how many documents of each crowd, int64 (U, k), a word stands."""
+        from scipy.sparse import csr_matrix
+
+        n, k = crowds.shape
+        shape = (n, self.documents.shape[0])
+        members = csr_matrix((np.ones(n * k, np.float32), crowds.ravel(), np.arange(0, n * k + 1, k)), shape=shape)
+        return (members @ self.documents).tocsr()
 
     @cached_property
-    def _answers(self) -> tuple[csr_matrix, np.ndarray]:
-        """What each known positive says beyond its query: idf weights by its place in the positives' table, and their sums."""
+    def _beyond(self) -> csr_matrix:
+        """Which words each known positive says beyond its query, a row a place in the positives' table."""
         query_rows, doc_rows, _ = self.corpus.positives.pairs()
-        said, asked = self.documents[doc_rows], self.queries[query_rows]
-        beyond = (said - said.multiply(asked)).multiply(self.idf).tocsr()
-        return beyond, np.asarray(beyond.sum(1)).ravel()
+        said = self.documents[doc_rows]
+        beyond = (said - said.multiply(self.queries[query_rows])).tocsr()
+        beyond.eliminate_zeros()
+        return beyond
 
-    def answer_share(self, places: np.ndarray, doc_rows: np.ndarray) -> np.ndarray:
-        """float32: of what the positive at this place of the known positives says beyond its query, the share (by idf) that
-        the document says too; NaN where it says nothing beyond it."""
-        beyond, totals = self._answers
-        return _share(paired_sums(beyond, places, self.documents, doc_rows), totals[places])
+    def answer_share(self, places: np.ndarray, doc_rows: np.ndarray, counts: csr_matrix, crowd: np.ndarray, weigh: Weigh) -> np.ndarray:
+        """float32 (M,): of what a positive says beyond its query, the share that the document says, too.
+
+        ``places``: of the positive in the known positives' table; ``crowd``: the row of ``counts`` that is its query's crowd;
+        ``weigh(idf, count)``: a word's weight. NaN where the positive says nothing beyond its query.
+        """
+        wanted, index = np.unique(places, return_inverse=True)
+        crowd_of = np.empty(len(wanted), np.int64)
+        crowd_of[index] = crowd
+        beyond = _weighed(self._beyond[wanted], counts, crowd_of, self.idf, weigh)
+        totals = np.asarray(beyond.sum(1)).ravel()[index]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(totals > 0, paired_sums(beyond, index, self.documents, doc_rows) / totals, np.nan).astype(np.float32)
+
+    def likeness(self, left: np.ndarray, right: np.ndarray, counts: csr_matrix, crowd: np.ndarray, weigh: Weigh) -> np.ndarray:
+        """float32 (M,): cosine of the words of documents ``left[i]`` and ``right[i]``, weighed as in the crowd of row ``crowd[i]``."""
+        found = np.empty(len(left), np.float32)
+        for start in range(0, len(left), BLOCK):
+            part = slice(start, start + BLOCK)
+            a, b = (_weighed(self.documents[rows[part]], counts, crowd[part], self.idf, weigh) for rows in (left, right))
+            inner, first, second = (np.asarray(x.multiply(y).sum(1)).ravel() for x, y in ((a, b), (a, a), (b, b)))
+            found[part] = inner / np.maximum(np.sqrt(first * second), 1e-9)
+        return found
 
     @cached_property
     def answer_column(self) -> str:
@@ -122,9 +134,13 @@ def _strings(field: str) -> list[str]:
     return [f" {words} " for words in (" ".join(tokenize(part)) for part in parts) if words]
 
 
-def _share(parts: np.ndarray, totals: np.ndarray) -> np.ndarray:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(totals > 0, parts / totals, np.nan).astype(np.float32)
+def _weighed(rows: csr_matrix, counts: csr_matrix, crowd: np.ndarray, idf: np.ndarray, weigh: Weigh) -> csr_matrix:
+    """The rows with each word's weight in the row's crowd."""
+    found = rows.tocsr().copy()
+    which = np.repeat(crowd, np.diff(found.indptr))
+    count = np.asarray(counts[which, found.indices]).ravel() if len(which) else np.empty(0, np.float32)
+    found.data = weigh(idf[found.indices], count).astype(np.float32)
+    return found
 
 
 def paired_sums(left: csr_matrix, left_rows: np.ndarray, right: csr_matrix, right_rows: np.ndarray) -> np.ndarray:

@@ -9,20 +9,20 @@ from core.audit.reason import Reason
 from core.audit.reasons_models import CrossEncoderSays, GuideDisagrees, SourcesAgree, TrialsAgree, WillNotFall
 from core.audit.reasons_pairs import (
     CopyOfPositive,
-    HoldsTheAnswer,
     MeansThePositive,
     MeansThePositiveByGuide,
     PositiveOfLikeQuery,
     SharesAPositive,
-    WordsOfPositive,
 )
-from core.audit.reasons_scores import AbovePositive, HighScore, PositivePercentile, ShareOfPositive
+from core.audit.reasons_scores import AbovePositive, ChooseEachOther, HighScore, PositivePercentile, ShareOfPositive
+from core.audit.reasons_words import HoldsTheAnswer, HoldsTheAnswerByGuide, WordsOfPositive
 from core.params import make_piece
 
 REASONS: tuple[type[Reason], ...] = (
-    HighScore, AbovePositive, ShareOfPositive, PositivePercentile,
+    HighScore, AbovePositive, ShareOfPositive, PositivePercentile, ChooseEachOther,
     CrossEncoderSays, GuideDisagrees, SourcesAgree, TrialsAgree, WillNotFall,
-    CopyOfPositive, MeansThePositive, MeansThePositiveByGuide, WordsOfPositive, HoldsTheAnswer,
+    CopyOfPositive, MeansThePositive, MeansThePositiveByGuide, WordsOfPositive,
+    HoldsTheAnswer, HoldsTheAnswerByGuide,
     PositiveOfLikeQuery, SharesAPositive,
 )  # fmt: skip
 

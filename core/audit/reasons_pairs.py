@@ -76,59 +76,11 @@ class MeansThePositiveByGuide(Reason):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WordsOfPositive(Reason):
-    """The candidate uses the rare words that a positive uses.
-
-    Doubt = the largest cosine between the sets of words of the candidate and of a known positive, each word weighed by its idf.
-    Order does not count, as it does for copies, so rewritten answers show up; an answer in wholly other words does not.
-    """
-
-    key = "words-of-positive"
-    title = "Words of a positive"
-    short = "its words"
-    needs = ()
-    source = Citation("Spärck Jones", 1972, "A statistical interpretation of term specificity", "https://doi.org/10.1108/eb026526")
-    threshold: float = param(0.5, "cosine of the words from which a candidate is doubted", ge=0.0, le=1.0)
-
-    def doubt(self, query_rows, doc_rows, evidence):
-        beside = evidence.against_positives(query_rows, doc_rows)
-        return beside.most(evidence.words.likeness(beside.docs, beside.positives))
-
-
-@dataclass(frozen=True, kw_only=True)
-class HoldsTheAnswer(Reason):
-    """The candidate holds the words that make the positive an answer.
-
-    Where queries have a field of answer strings (answer, answers): 1 if the candidate holds one word for word, else 0, as DPR
-    tells positives from negatives. Without it the answer is guessed: what the positive says beyond the query, weighed by idf.
-    Doubt = the geometric mean of the share of the query's words and the share of those words that the candidate holds: it must
-    be about the same thing *and* say the same about it. Chatty positives dilute the answer with words that are none.
-    """
-
-    key = "answer"
-    title = "Holds the answer's words"
-    short = "answer"
-    needs = ()
-    source = Citation(
-        "Karpukhin et al.", 2020, "Dense Passage Retrieval for Open-Domain Question Answering", "https://arxiv.org/abs/2004.04906"
-    )
-    threshold: float = param(0.5, "share of the words from which a candidate is doubted", ge=0.0, le=1.0)
-
-    def doubt(self, query_rows, doc_rows, evidence):
-        words = evidence.words
-        if words.answer_column:
-            return words.holds_answer(query_rows, doc_rows)
-        beside = evidence.against_positives(query_rows, doc_rows)
-        said = beside.most(words.answer_share(beside.place, beside.docs))
-        return np.sqrt(words.query_share(query_rows, doc_rows) * said)
-
-
-@dataclass(frozen=True, kw_only=True)
 class PositiveOfLikeQuery(Reason):
     """The candidate is a labelled positive of a query that asks nearly the same.
 
     Doubt = the largest cosine between this query's vector and that of another training query with the candidate among its
-    positives; 0 where it is nobody else's. Labels of one query then complete those of another. Queries on one subject with
+    positives; unsaid where it is nobody else's. Labels of one query then complete those of another. Queries on one subject with
     different questions are close, too.
     """
 
@@ -141,7 +93,7 @@ class PositiveOfLikeQuery(Reason):
     def doubt(self, query_rows, doc_rows, evidence):
         pair, others = evidence.labelled_queries(query_rows, doc_rows)
         likeness = evidence.query_likeness(evidence.vectors, query_rows[pair], others)
-        return np.maximum(largest(len(query_rows), pair, likeness, none=0.0), 0)
+        return largest(len(query_rows), pair, np.maximum(likeness, 0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,8 +101,8 @@ class SharesAPositive(Reason):
     """A query that this one shares a positive with has the candidate as a positive.
 
     Doubt = the largest Jaccard overlap of this query's training positives with those of another query that the candidate is a
-    positive of; 0 where there is none. Two steps over people's own labels, no model asked. Documents that answer everything (an
-    overview) tie unrelated queries together; the overlap keeps such ties weak.
+    positive of; 0 where they share none, unsaid where nobody labelled it. Two steps over people's own labels, no model asked.
+    Documents that answer everything (an overview) tie unrelated queries together; the overlap keeps such ties weak.
     """
 
     key = "shared-positive"
@@ -175,4 +127,4 @@ class SharesAPositive(Reason):
         common = paired_sums(table, query_rows[pair], table, others)
         sizes = labels.n_per_query()
         overlap = common / np.maximum(sizes[query_rows[pair]] + sizes[others] - common, 1)
-        return largest(len(query_rows), pair, overlap, none=0.0)
+        return largest(len(query_rows), pair, overlap)

@@ -99,3 +99,32 @@ class PositivePercentile(Reason):
             return np.full(len(query_rows), np.nan, np.float32)
         scores = evidence.scores(evidence.vectors, query_rows, doc_rows)
         return (np.searchsorted(known, scores, "right") / len(known)).astype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChooseEachOther(Reason):
+    """Query and candidate are nearer to each other than either is to most.
+
+    Doubt = 2 s- - r(q) - r(d): r(q) is the mean score of the query's 10 best documents, r(d) that of the document's 5 best training
+    queries (cross-domain similarity local scaling). A document that is near to everything, a hub, is no longer accused for it,
+    and a document that another query has a better claim on less so. An overview that truly answers many queries is missed.
+    """
+
+    key = "mutual"
+    title = "Choose each other"
+    short = "mutual"
+    source = Citation("Conneau et al.", 2017, "Word translation without parallel data", "https://arxiv.org/abs/1710.04087")
+    threshold: float = param(0.0, "how much nearer they are than their neighbours", unit="score", ge=-1000.0, le=1000.0)
+
+    def doubt(self, query_rows, doc_rows, evidence):
+        from core.search.exact import top_k
+
+        own = evidence.vectors
+        queries, query_index = np.unique(query_rows, return_inverse=True)
+        docs, doc_index = np.unique(doc_rows, return_inverse=True)
+        asked = evidence.training_labels.query_rows_with_positives()
+        asked = asked if len(asked) else np.arange(evidence.corpus.n_queries)
+        n_docs, n_queries = min(10, evidence.corpus.n_documents), min(5, len(asked))
+        of_queries = top_k(own.queries[queries], own.documents, n_docs, similarity=own.similarity).scores.mean(1)
+        of_docs = top_k(own.documents[docs], own.queries[asked], n_queries, similarity=own.similarity).scores.mean(1)
+        return 2 * evidence.scores(own, query_rows, doc_rows) - of_queries[query_index] - of_docs[doc_index]
