@@ -8,7 +8,7 @@ from pages.ui.judge_choose import ask_judge, choose_judge, choose_manner, choose
 from pages.ui.judge_desk import Bench, judging
 from pages.ui.judge_import import import_verdicts
 from pages.ui.judge_llm import model_judges
-from pages.ui.judge_queue import judge_queue
+from pages.ui.judge_queue import queue_or_why
 from pages.ui.judge_verdicts import verdicts_view
 from pages.ui.text import plain
 
@@ -39,10 +39,12 @@ with frame("Judge", has_title=False) as session:
                 other_judge(session, judge)
             manner = choose_manner(session, row, is_judging=view == "judge")
         with st.spinner("Weighing the reasons to doubt each negative; the first time takes a while ..."):
-            queue = judge_queue(session, corpus, row, manner.rule, manner.scope)
-        if queue.note:
-            st.caption(plain(queue.note))
-        if view == "model":
+            queue, note = queue_or_why(session, corpus, row, manner)
+        if note:
+            st.caption(plain(note))
+        if queue is None:
+            st.caption("Choose a trial whose recipe mines, or import a mined set on the Corpus page.")
+        elif view == "model":
             model_judges(session, corpus, queue)
         else:
             judging(Bench(session, corpus, queue, judge, manner, row))

@@ -58,7 +58,12 @@ def known(store, folder, corpus) -> str:
 
 @pytest.fixture
 def trial(store, tiny_folder, tiny_corpus) -> str:
-    """A trial that mined, trained by hand."""
+    """A trial that mined."""
+    return trained(store, tiny_folder, tiny_corpus, "ance")
+
+
+def trained(store, tiny_folder, tiny_corpus, recipe: str) -> str:
+    """The id of a trial that was trained by hand."""
     from core.train.config import TrialConfig
     from core.train.trial import run_trial
 
@@ -66,8 +71,8 @@ def trial(store, tiny_folder, tiny_corpus) -> str:
         corpus=str(tiny_folder),
         corpus_fingerprint=tiny_corpus.fingerprint,
         corpus_name=tiny_corpus.name,
-        recipe=PRESETS["ance"].recipe.to_dict(),
-        name="ance",
+        recipe=PRESETS[recipe].recipe.to_dict(),
+        name=recipe,
         epochs=2,
         batch_size=8,
     )
@@ -257,6 +262,20 @@ def test_no_model_is_asked_unless_one_is_named(root, corpus_link, trial, monkeyp
     assert float(cost.split()[1]) > 0 and button(at, "model.ask").label.startswith("Ask about")
     monkeypatch.setenv("NEGSPACE_LLM_URL", "nonsense")
     assert "must be the base" in words(page(root, corpus=corpus_link, trial=trial, view="model"))
+
+
+def test_a_trial_that_mined_nothing_says_so(root, store, corpus_link, tiny_folder, tiny_corpus):
+    at = page(root, corpus=corpus_link, trial=trained(store, tiny_folder, tiny_corpus, "in-batch"), judge="ann")
+    assert not at.exception and not at.error and "Choose a trial whose recipe mines" in words(at)
+
+
+def test_learning_from_verdicts_says_how_many_it_needs_then_learns(root, corpus_link, trial, verdicts, tiny_corpus):
+    params = {"corpus": corpus_link, "trial": trial, "judge": "ann", "rule": "learned"}
+    assert "needs at least 5 false and 5 true" in words(page(root, **params))
+    every = page(root, **{**params, "rule": "any", "scope": "all", "judge": "bob"})
+    for i in range(24):
+        button(every, "judge.false-negative" if i % 2 else "judge.true-negative").click().run()
+    assert "Learned from 24 verdicts" in words(page(root, **params))
 
 
 def test_hostile_links_never_break_the_page(root, corpus_link, trial):

@@ -144,6 +144,11 @@ def test_skipped_pairs_go_to_others_and_come_back(verdicts: Verdicts):
     assert set(verdicts.skipped(F, "ann")) == set(PAIRS[:2])
     assert verdicts.unskip(F, "ann", only_last=True) == 1
     assert verdicts.claim(F, "ann", PAIRS) == PAIRS[1:2]
+    verdicts.record(F, *PAIRS[3], "ann", "unsure")
+    verdicts.skip(F, "ann", *PAIRS[3])  # a press that came late
+    before = verdicts.skipped(F, "ann")
+    verdicts.skip(F, "ann", *PAIRS[0])
+    assert verdicts.skipped(F, "ann") == before and set(before) == {PAIRS[0]}
     assert verdicts.unskip(F, "ann") == 1 and verdicts.unskip(F, "ann", only_last=True) == 0
 
 

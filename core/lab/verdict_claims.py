@@ -102,6 +102,12 @@ def release(connection: sa.Connection, home: str, fingerprint: str, judge: str, 
     connection.execute(sa.delete(CLAIM).where(*_of(home, fingerprint, judge), CLAIM.c.pair.in_(pairs)))
 
 
+def is_aside(connection: sa.Connection, home: str, fingerprint: str, judge: str, pair: str) -> bool:
+    """Whether the judge has put the pair (by its key) aside."""
+    rules = (*_of(home, fingerprint, judge), CLAIM.c.pair == pair, CLAIM.c.skipped.is_not(None))
+    return connection.execute(sa.select(CLAIM.c.pair).where(*rules)).first() is not None
+
+
 def unskip(connection: sa.Connection, home: str, fingerprint: str, judge: str, only_last: bool) -> int:
     """Pairs that the judge had put aside and no longer has: all, or the latest. A pair brought back alone is held again."""
     mine = (*_of(home, fingerprint, judge), CLAIM.c.skipped.is_not(None))

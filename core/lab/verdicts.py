@@ -206,10 +206,12 @@ class Verdicts:
         return chosen
 
     def skip(self, fingerprint: str, judge: str, query_id: str, doc_id: str) -> None:
-        """Put the pair aside for this judge; others may get it."""
-        row = (pair_key(query_id, doc_id), query_id, doc_id)
+        """Put the pair aside for this judge; others may get it. Nothing happens to a pair that is aside or judged already."""
+        judge, row = checked_judge(judge), (pair_key(query_id, doc_id), query_id, doc_id)
         with self.database.write() as connection:
-            verdict_claims.hold(connection, self.home, fingerprint, checked_judge(judge), [row], 0.0, skipped=time.time())
+            is_aside = verdict_claims.is_aside(connection, self.home, fingerprint, judge, row[0])
+            if not is_aside and self._in_force(connection, fingerprint, row[0], judge) is None:
+                verdict_claims.hold(connection, self.home, fingerprint, judge, [row], 0.0, skipped=time.time())
 
     def unskip(self, fingerprint: str, judge: str, *, only_last: bool = False) -> int:
         """The number of pairs that this judge had put aside and that come again; ``only_last``: the latest alone."""

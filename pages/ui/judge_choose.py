@@ -67,7 +67,7 @@ def choose_source(session: Session, corpus: Corpus, rows: dict[str, TrialRow]) -
         if kind == "imported":
             return None
     first = next((i for i, row in rows.items() if row.recipe.get("mined")), next(iter(rows)))
-    chosen = link.bind(st.selectbox, "trial", "Negatives of", options=list(rows), default=first, format_func=names.get, width=330)
+    chosen = link.bind(st.selectbox, "trial", "Negatives of", options=list(rows), default=first, format_func=names.get, width=260)
     return rows[chosen]
 
 

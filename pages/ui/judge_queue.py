@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from core.errors import ParameterError
+from core.errors import ParameterError, TrialError
 from pages.ui.evidence import trial_evidence, untrained_evidence
 from pages.ui.negatives_data import stamp_of
 
@@ -19,14 +19,13 @@ if TYPE_CHECKING:
     from core.lab.tables import TrialRow
     from core.lab.verdicts import Pair
     from pages.ui.frame import Session
+    from pages.ui.judge_choose import Manner
 
+NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight")
 #: What the link calls a way to combine the reasons -> its title and the combination as data.
 RULES = {
     "any": ("one reason", {"key": "any"}),
-    "2": ("two reasons agree", {"key": "k-of-n", "k": 2}),
-    "3": ("three reasons agree", {"key": "k-of-n", "k": 3}),
-    "5": ("five reasons agree", {"key": "k-of-n", "k": 5}),
-    "7": ("seven reasons agree", {"key": "k-of-n", "k": 7}),
+    **{str(k): (f"{name} reasons agree", {"key": "k-of-n", "k": k}) for k, name in enumerate(NUMBERS, 2)},
     "learned": ("learned from the verdicts", {"key": "learned"}),
 }
 # On the lab's ANCE trial 55 % of the first hundred are false negatives by five reasons, 47 % by three; an imported set has
@@ -57,11 +56,22 @@ def judge_queue(session: Session, corpus: Corpus, row: TrialRow | None, rule: st
     difference (a tenth). Raises TrialError or CorpusError where nothing was mined or imported.
     """
     evidence = trial_evidence(session, corpus, row) if row is not None else untrained_evidence(session, corpus)
+    if row is not None and evidence.table is None:
+        raise TrialError("This trial has no table of mined candidates: its recipe mines none, or it has not mined yet.")
     stamp = f"{row.folder} {stamp_of(row.folder)}" if row is not None else "imported"
     made = _table(id(evidence), corpus.fingerprint, stamp, corpus, evidence, row)
     decided = session.verdicts.decided(corpus.fingerprint) if rule == "learned" else {}
     n_steps = int(np.log(max(1, len(decided))) / np.log(1.1))
     return _queue(id(made), corpus.fingerprint, stamp, rule, scope, n_steps, corpus, made, decided)[0]
+
+
+def queue_or_why(session: Session, corpus: Corpus, row: TrialRow | None, manner: Manner) -> tuple[Queue | None, str]:
+    """The queue and a sentence about it; None and why, for a trial without candidates."""
+    try:
+        queue = judge_queue(session, corpus, row, manner.rule, manner.scope)
+    except TrialError as error:
+        return None, str(error)
+    return queue, queue.note
 
 
 def judge_pairs(session: Session, corpus: Corpus, row: TrialRow | None, **how: str) -> list[tuple[int, int, float, float]]:

@@ -52,7 +52,7 @@ def verdicts_view(session: Session, corpus: Corpus, row: TrialRow | None) -> Non
         },
     )
     lead_on(session, row)
-    left, right = st.columns([1.5, 1], gap="medium")
+    left, right = st.columns([1.6, 1], gap="medium")
     with left:
         _judges(corpus, found)
     with right:
@@ -95,7 +95,7 @@ def _judges(corpus: Corpus, found: list[Verdict]) -> None:
                 help="Of this judge's false and true negatives, the share that the corpus's fuller judgements confirm. Those are not "
                 "complete either: look at what they do not confirm before you call it wrong.",
             ),
-            "last": st.column_config.TextColumn(width=76),
+            "last": st.column_config.TextColumn(width=84),
         },
     )
 
@@ -108,7 +108,7 @@ def _right(corpus: Corpus, verdicts: list[Verdict]) -> float | None:
         return None
     relevant = corpus.truth.grade_of(queries[is_known], docs[is_known]) >= 1
     right = [v.kind == FALSE_NEGATIVE for v, known in zip(said, is_known, strict=True) if known] == relevant
-    return float(right.mean())
+    return round(float(right.mean()), 2)
 
 
 def _agreement(session: Session, corpus: Corpus) -> None:
@@ -121,7 +121,7 @@ def _agreement(session: Session, corpus: Corpus) -> None:
         {
             "judges": [f"{a.first} / {a.second}" for a in pairs],
             "pairs": [a.n for a in pairs],
-            "alike": [a.observed for a in pairs],
+            "alike": [round(a.observed, 2) for a in pairs],
             "kappa": [None if a.kappa != a.kappa else a.kappa for a in pairs],
             "that is": [a.words for a in pairs],
         },
@@ -177,11 +177,11 @@ def _history(session: Session, corpus: Corpus, found: list[Verdict]) -> None:
         column_config={
             "verdict": st.column_config.TextColumn(width=105),
             "query": st.column_config.TextColumn(width=180),
-            "document": st.column_config.TextColumn(width=230),
+            "document": st.column_config.TextColumn(width=220),
             "note": st.column_config.TextColumn(width=100),
             "judge": st.column_config.TextColumn(width=70),
             "from": st.column_config.TextColumn(width=84),
-            "when": st.column_config.TextColumn(width=70),
+            "when": st.column_config.TextColumn(width=80),
         },
     )
     more = f" The newest {MOST_SHOWN:,} of {len(chosen):,} are listed." if len(chosen) > MOST_SHOWN else ""
