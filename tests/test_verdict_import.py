@@ -108,7 +108,9 @@ def test_unknown_ids_are_told_once_each(tiny_corpus):
 def test_importing_twice_changes_nothing_and_a_changed_file_replaces(tmp_path: Path):
     store = Store(Workspace(tmp_path / "w"))
     verdicts, f = Verdicts(store), "f" * 16
-    rows = read_verdicts("query_id,doc_id,verdict,judge\nq1,d1,fn,eve\nq1,d1,fn,\nq1,d2,tn,\nq1,d2,tn,\n").rows
+    found = read_verdicts("query_id,doc_id,verdict,judge\nq1,d1,fn,eve\nq1,d1,fn,\nq1,d2,tn,\nq1,d2,tn,\n")
+    rows = found.rows
+    assert found.n_repeated == 1 and len(rows) == 3
     counts = verdicts.import_rows(f, rows, "ann")
     assert (counts.n_added, counts.n_replaced, counts.n_unchanged) == (3, 0, 0)
     assert {(v.judge, v.doc_id) for v in verdicts.list(f)} == {("eve", "d1"), ("ann", "d1"), ("ann", "d2")}
