@@ -29,7 +29,7 @@ class Networks:
     """Scores of pairs, by the networks that never saw the pair's query.
 
     ``weights``: float32 arrays by name, the folds' in front: first (folds, members, features, hidden), second (..., hidden,
-    hidden), last (..., hidden, 1) and their shifts. ``mean``, ``spread``: float32 (features,) of the pool's features.
+    hidden), last (..., hidden, 1) and their shifts. ``mean``, ``spread``: float32 (folds, features), of what the fold's networks saw.
     """
 
     def __init__(self, analogies: Analogies, weights: dict[str, np.ndarray]):
@@ -46,7 +46,9 @@ class Networks:
         folds = []
         for fold in range(task.n_folds):
             table = np.concatenate([plain, analogies.of(query_rows, doc_rows, fold)], axis=1)
-            mean, spread = table.mean(0), table.std(0) + np.float32(1e-3)
+            # Not even the scale of the features may come from the fold: its pool depends on its labels.
+            seen = table[task.fold_of[query_rows] != fold]
+            mean, spread = seen.mean(0), seen.std(0) + np.float32(1e-3)
             own = np.flatnonzero(task.fold_of[task.query_rows] != fold)
             weights = _fit(piece, task, _standard(table, mean, spread), own, [seed, DRAW, fold])
             folds.append({**weights, "mean": mean, "spread": spread})

@@ -114,7 +114,7 @@ def platt(logits: np.ndarray, is_positive: np.ndarray) -> tuple[float, float]:
     n_positive, n_negative = int(is_positive.sum()), int((~is_positive).sum())
     target = np.where(is_positive, (n_positive + 1) / (n_positive + 2), 1 / (n_negative + 2))
     table = np.column_stack([logits, np.ones(len(logits))]).astype(np.float64)
-    weights = np.array([1.0, 0.0])
+    weights = np.zeros(2)
     for _ in range(50):
         p = sigmoid(table @ weights)
         gradient = table.T @ (p - target) + 1e-6 * weights
