@@ -24,12 +24,9 @@ with frame("Suspects", has_title=False) as session:
     with st.spinner("Weighing the reasons to doubt each negative; the first time takes a while ..."):
         table, note, verdicts = decided(doubted, rule)
     figures(table, verdicts, doubted)
-    rule_cell, act_cell = st.columns([1.6, 1], gap="large", vertical_alignment="bottom")
-    with rule_cell:
-        choose_combination(link, rule, note)
-    with act_cell:
-        actions(doubted, rule, table)
+    choose_combination(link, rule, note)
     say_truth(table)
+    actions(doubted, rule, table)
     cross_encoder(doubted)
     views = [name for name in VIEWS if name != "bench" or table.grade is not None]
     view = link.bind(st.segmented_control, "view", "View", options=views, format_func=VIEWS.get, label_visibility="collapsed")

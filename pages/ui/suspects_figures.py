@@ -77,8 +77,7 @@ def actions(doubted: Doubted, rule: Rule, table: SuspectTable) -> None:
             )
         if row is not None:
             export_menu(doubted.session, row, doubted.desk.cards, key="suspects")
-    if row is not None:
-        retrain_button(doubted.session, row, key="suspects.retrain")
+            retrain_button(doubted.session, row, key="suspects.retrain")
 
 
 def _rule_of_judge(rule: Rule) -> str | None:

@@ -59,15 +59,15 @@ def suspects_list(link: Link, doubted: Doubted, table: SuspectTable, verdicts: M
 def _filtered(link: Link, doubted: Doubted, table: SuspectTable, verdicts: Mapping[tuple[str, str], str]) -> np.ndarray:
     """The rows of the table that the link's filters leave, ascending."""
     titles = {ALL: "any"} | {reason.key: reason.title for reason in table.reasons}
-    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+    with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
         only = link.bind(st.toggle, "only", "only suspects", default=True, resets=("page",), help="Those that the rule above suspects.")
         why = link.bind(
-            st.selectbox, "why", "With this reason", options=list(titles), default=ALL, format_func=titles.get, resets=("page",), width=200
+            st.selectbox, "why", "With this reason", options=list(titles), default=ALL, format_func=titles.get, resets=("page",), width=175
         )
-        judged = link.bind(st.selectbox, "judged", "Judged", options=list(JUDGED), format_func=JUDGED.get, resets=("page",), width=150)
+        judged = link.bind(st.selectbox, "judged", "Judged", options=list(JUDGED), format_func=JUDGED.get, resets=("page",), width=130)
         truth = ALL
         if table.grade is not None:
-            truth = link.bind(st.selectbox, "truth", "Truth", options=list(TRUTH), format_func=TRUTH.get, resets=("page",), width=180)
+            truth = link.bind(st.selectbox, "truth", "Truth", options=list(TRUTH), format_func=TRUTH.get, resets=("page",), width=150)
         by_reason = {reason.key: reason.title for reason in table.reasons}
         link.bind(
             st.selectbox,
@@ -76,7 +76,7 @@ def _filtered(link: Link, doubted: Doubted, table: SuspectTable, verdicts: Mappi
             options=[*SORTS, *by_reason],
             format_func=(SORTS | by_reason).get,
             resets=("page",),
-            width=200,
+            width=165,
             help="Most first. Doubt x harm: what is likely wrong and did most.",
         )
     mask = table.is_suspect.copy() if only else np.ones(len(table), bool)
@@ -121,7 +121,7 @@ def _draw(link: Link, doubted: Doubted, shown: SuspectTable, steps: list[tuple[s
         "harm": shown.harm,
         "n": shown.n_reasons,
     }
-    if any(said):
+    if verdicts:
         columns["judged"] = [BUTTONS[kind][0].lower() if kind else "" for kind in said]
     if shown.grade is not None:
         columns["truth"] = ["◆ relevant" if grade >= 1 else "" for grade in shown.grade]
@@ -160,8 +160,8 @@ def _draw(link: Link, doubted: Doubted, shown: SuspectTable, steps: list[tuple[s
 def _config(is_trained: bool, shorts: dict[str, Any]) -> dict[str, Any]:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     config = {
-        "query": text(width=170, pinned=True),
-        "document": text(width=260, pinned=True),
+        "query": text(width=140, pinned=True),
+        "document": text(width=215, pinned=True),
         "doubt": number(format="%.2f", width=58, help="What the rule makes of all reasons: .5 = at the threshold, 1 = no doubt left."),
         "harm": number(format="%.3g", width=58, help=HARM[is_trained]),
         "n": number(width=36, help="How many reasons reach their thresholds."),

@@ -25,7 +25,8 @@ TITLES = {cls.key: cls.title for cls in COMBINATIONS}
 def choose_combination(link: Link, rule: Rule, note: str) -> None:
     """The way to combine, with its parameters; a change goes into the link."""
     now = rule.combination
-    kind_cell, form_cell = st.columns([1.5, 1 if len(now.params()) < 2 else 1.6], gap="medium", vertical_alignment="bottom")
+    n = len(now.params())
+    kind_cell, form_cell, _ = st.columns([1.35, 0.1 + 0.5 * n, 1.15 - 0.5 * n], gap="medium", vertical_alignment="bottom")
     chosen = kind_cell.segmented_control(
         "Suspected when",
         list(TITLES),
@@ -39,7 +40,7 @@ def choose_combination(link: Link, rule: Rule, note: str) -> None:
         st.rerun()
     if now.params():
         with form_cell:
-            changed = piece_form(now, "suspects.combination", columns=len(now.params()))
+            changed = piece_form(now, "suspects.combination", columns=max(1, n))
         if changed != now:
             set_combination(link, changed)
             st.rerun()
