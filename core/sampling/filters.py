@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.params import Citation, Piece, param
 from core.sampling.context import MiningContext
+
+if TYPE_CHECKING:
+    from core.search.cross_encoder import CrossModel
 
 NV_RETRIEVER = Citation(
     "Moreira et al.",
@@ -143,10 +147,14 @@ class CrossEncoderCut(Filter):
     threshold: float = param(0.5, "probability of being relevant from which a candidate is refused", ge=0.0, le=1.0)
     model: str = param("", "transformer for it, a folder or a hub name; empty = the embedded one, nothing to download")
 
-    def keep(self, context, looked):
+    def cross(self, context: MiningContext) -> CrossModel:
+        """The model that decides; trained when first asked for."""
         from core.search.cross_encoder import EmbeddedCrossEncoder, TransformerCrossEncoder
 
-        cross = context.cross(TransformerCrossEncoder(model=self.model) if self.model else EmbeddedCrossEncoder())
+        return context.cross(TransformerCrossEncoder(model=self.model) if self.model else EmbeddedCrossEncoder())
+
+    def keep(self, context, looked):
+        cross = self.cross(context)
         is_real = looked.doc_rows >= 0
         is_kept = np.ones(looked.doc_rows.shape, bool)
         if cross.is_trained:

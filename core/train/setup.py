@@ -12,6 +12,7 @@ from core.encode.encoders import make_encoder
 from core.errors import ParameterError
 from core.sampling.context import CorpusIndex, MiningContext
 from core.sampling.decisions import decisions_of_trial
+from core.sampling.filters import CrossEncoderCut
 from core.sampling.judged import Judged, use_verdicts
 from core.sampling.recipe import Recipe
 from core.train.config import TrialConfig
@@ -74,6 +75,7 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
         query_rows, positive_rows = judged.with_promoted(query_rows, positive_rows)
         events.write("log", text=judged.sentence(np.unique(query_rows)))
     _check(corpus, recipe, query_rows)
+    _tell_cross_encoders(recipe, context, events)
     batch_size = min(config.batch_size, len(query_rows))
     if batch_size < config.batch_size:
         events.write(
@@ -110,6 +112,13 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
 def _judged(config: TrialConfig, index: CorpusIndex, folder: Path) -> Judged | None:
     decisions = decisions_of_trial(folder, config.verdicts, index.corpus)
     return None if decisions is None else use_verdicts(decisions, index, config.verdict_use, config.verdict_weight)
+
+
+def _tell_cross_encoders(recipe: Recipe, context: MiningContext, events: EventWriter) -> None:
+    """Train what the filters will ask for now, and say so: the first mining would otherwise stand still for its time."""
+    for rule in (rule for lane in recipe.mined for rule in lane.filters if isinstance(rule, CrossEncoderCut)):
+        events.write("log", text="Training the cross-encoder on the corpus's labels, or opening the one made before.")
+        events.write("log", text=rule.cross(context).report.sentence)
 
 
 def _check(corpus: Corpus, recipe: Recipe, query_rows: np.ndarray) -> None:
