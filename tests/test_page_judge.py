@@ -278,6 +278,28 @@ def test_learning_from_verdicts_says_how_many_it_needs_then_learns(root, corpus_
     assert "Learned from 24 verdicts" in words(page(root, **params))
 
 
+def test_a_model_is_asked_in_the_background_and_its_verdicts_land(root, corpus_link, trial, verdicts, tiny_corpus, monkeypatch):
+    from pages.ui import judge_llm
+    from tests.test_llm_judge import Chat, said
+
+    chat = Chat()
+    chat.answer = lambda model, text: (200, {}, said("relevant" if "tomato" in text.lower() else "not relevant", reason="<b>$x$"))
+    monkeypatch.setenv("NEGSPACE_LLM_URL", chat.url)
+    monkeypatch.setenv("NEGSPACE_LLM_MODEL", "cheap")
+    at = page(root, corpus=corpus_link, trial=trial, view="model", rule="any")
+    at.number_input(key="model.n").set_value(5).run()
+    at.button(key="model.ask").click().run()
+    judge_llm._runs()[tiny_corpus.fingerprint].join(30)
+    at.run()
+    assert not at.exception and "The last run is done. 5 verdicts" in words(at)
+    found = verdicts.list(tiny_corpus.fingerprint)
+    assert len(found) == 5 and {(v.judge, v.source) for v in found} == {("cheap", "llm")} and len(chat.asked) == 5
+    assert not page(root, corpus=corpus_link, trial=trial, view="verdicts").exception
+    judge_llm._runs().clear()
+    chat.server.shutdown()
+    chat.server.server_close()
+
+
 def test_hostile_links_never_break_the_page(root, corpus_link, trial):
     bad = {"rule": "'", "scope": "[", "twice": "9", "mode": "no", "blind": "?", "view": "-", "first": "'", "query": "["}
     assert not page(root, corpus=corpus_link, trial=trial, judge="$x$<b>", **bad).exception

@@ -161,7 +161,7 @@ def _one(bench: Bench, pair: Pair, standing: dict[Pair, dict[str, str]]) -> None
                 args=(pair, kind, f"judge.note.{name}", bool(before)),
             )
         _others(bench, pair, name)
-        st.text_input("Note", key=f"judge.note.{name}", placeholder="a note, optional", label_visibility="collapsed", width=220)
+        st.text_input("Note", key=f"judge.note.{name}", placeholder="a note; Tab leaves it", label_visibility="collapsed", width=220)
     # Below the buttons: they stay in their place however many reasons there are, and the texts are read first.
     why_here(bench, pair)
 

@@ -86,7 +86,7 @@ def test_twenty_pairs_by_key_with_undo_and_a_refresh_in_the_middle(page: Page, j
     assert len(saved(server.workspace)) == 19
     press(page, "2")
     assert [v.kind for v in saved(server.workspace)][-1] == "true-negative"
-    box = page.get_by_placeholder("a note, optional")
+    box = page.get_by_placeholder("a note; Tab leaves it")
     box.click()
     page.keyboard.type("1 of 2")  # keys in a text are text
     assert box.input_value() == "1 of 2" and len(saved(server.workspace)) == 20
