@@ -203,6 +203,13 @@ class Against:
     def __init__(self, n: int, pair: np.ndarray, docs: np.ndarray, place: np.ndarray, positives: np.ndarray):
         self.n, self.pair, self.docs, self.place, self.positives = n, pair, docs, place, positives
 
+    def mean(self, values: np.ndarray) -> np.ndarray:
+        """float32 (n,): the mean of the values over each pair's positives, NaN ones left out; NaN for a pair without one."""
+        said = ~np.isnan(values)
+        n_each = np.bincount(self.pair[said], minlength=self.n)
+        total = np.bincount(self.pair[said], weights=values[said], minlength=self.n)
+        return np.divide(total, n_each, out=np.full(self.n, np.nan), where=n_each > 0).astype(np.float32)
+
     def most(self, values: np.ndarray) -> np.ndarray:
         """float32 (n,): the largest value over each pair's positives; NaN for a pair without one."""
         return largest(self.n, self.pair, values)

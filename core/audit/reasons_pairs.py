@@ -38,29 +38,30 @@ class CopyOfPositive(Reason):
 
 @dataclass(frozen=True, kw_only=True)
 class MeansThePositive(Reason):
-    """The candidate says nearly the same as a labelled positive, in the main model's eyes.
+    """The candidate says nearly the same as the labelled positives, in the main model's eyes.
 
-    Doubt = the largest cosine between the candidate's vector and a known positive's. Two texts that say the same answer the
-    same query, however far both lie from it. Texts on one subject lie close as well, so facts about the same thing are accused.
+    Doubt = the cosine between the candidate's vector and a known positive's, the mean over the query's positives: what they have in
+    common is the answer. Two texts that say the same answer the same query, however far both lie from it. Texts on one subject lie
+    close as well, so facts about the same thing are accused.
     """
 
     key = "like-positive"
     title = "Means what a positive means"
     short = "~ positive"
     source = SENTENCE_BERT
-    threshold: float = param(0.8, "cosine to the nearest positive from which a candidate is doubted", ge=-1.0, le=1.0)
+    threshold: float = param(0.8, "mean cosine to the positives from which a candidate is doubted", ge=-1.0, le=1.0)
 
     def doubt(self, query_rows, doc_rows, evidence):
         beside = evidence.against_positives(query_rows, doc_rows)
-        return beside.most(evidence.document_likeness(evidence.vectors, beside.docs, beside.positives))
+        return beside.mean(evidence.document_likeness(evidence.vectors, beside.docs, beside.positives))
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeansThePositiveByGuide(Reason):
     """The same, in the eyes of a model that was not trained here.
 
-    Doubt = the largest cosine by the guide's vectors. Training pulls all positives of one query together and pushes its negatives
-    away, false ones too; the guide's view of what two texts have in common is untouched by that.
+    Doubt = the mean cosine to the positives by the guide's vectors. Training pulls all positives of one query together and pushes
+    its negatives away, false ones too; the guide's view of what two texts have in common is untouched by that.
     """
 
     key = "like-positive-guide"
@@ -68,11 +69,11 @@ class MeansThePositiveByGuide(Reason):
     short = "~ by guide"
     needs = ("guide",)
     source = SENTENCE_BERT
-    threshold: float = param(0.8, "cosine to the nearest positive from which a candidate is doubted", ge=-1.0, le=1.0)
+    threshold: float = param(0.8, "mean cosine to the positives from which a candidate is doubted", ge=-1.0, le=1.0)
 
     def doubt(self, query_rows, doc_rows, evidence):
         beside = evidence.against_positives(query_rows, doc_rows)
-        return beside.most(evidence.document_likeness(evidence.guide, beside.docs, beside.positives))
+        return beside.mean(evidence.document_likeness(evidence.guide, beside.docs, beside.positives))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,9 +45,9 @@ def squared(k: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
 class WordsOfPositive(Reason):
     """The candidate uses the rare words that a positive uses.
 
-    Doubt = the largest cosine between the words of the candidate and of a known positive, each word weighed by
-    (idf x log((k + 2) / (n + 1)))^2, where n of the 50 documents that the model finds nearest to the query hold it. Order does not
-    count, as it does for copies, so rewritten answers show up; an answer in wholly other words does not.
+    Doubt = the cosine between the words of the candidate and of a known positive, the mean over the query's positives; each word is
+    weighed by (idf x log((k + 2) / (n + 1)))^2, where n of the 50 documents that the model finds nearest to the query hold it. Order
+    does not count, as it does for copies, so rewritten answers show up; an answer in wholly other words does not.
     """
 
     key = "words-of-positive"
@@ -63,7 +63,7 @@ class WordsOfPositive(Reason):
             found[rows] = evidence.words.likeness(
                 beside.docs[rows], beside.positives[rows], counts, crowd, lambda idf, n: (idf * np.log((CROWD + 2) / (n + 1))) ** 2
             )
-        return beside.most(found)
+        return beside.mean(found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ class HoldsTheAnswer(Reason):
     Where queries have a field of answer strings (answer, answers): 1 if the candidate holds one word for word, else 0, as DPR
     tells positives from negatives. Without it the answer is guessed: what the positive says beyond the query, each word weighed by
     idf^2 x log((k + 1) / (n + 1)), n of the k = 50 documents nearest to the query holding it. Doubt = the share of that weight that
-    the candidate says, too. Chatty positives dilute the answer with words that are none.
+    the candidate says, too, the mean over the positives. Chatty positives dilute the answer with words that are none.
     """
 
     key = "answer"
@@ -108,9 +108,9 @@ class HoldsTheAnswerByGuide(Reason):
 
 
 def answer_shares(evidence: Evidence, vectors: Vectors, query_rows, doc_rows, k: int, weigh) -> np.ndarray:
-    """float32 (N,): the largest share of what a positive says beyond the query that the candidate says, too."""
+    """float32 (N,): of what a positive says beyond the query, the share that the candidate says, too; the mean over the positives."""
     beside = evidence.against_positives(query_rows, doc_rows)
     found = np.empty(len(beside.pair), np.float32)
     for rows, counts, crowd in in_crowds(evidence, vectors, beside, query_rows, k):
         found[rows] = evidence.words.answer_share(beside.place[rows], beside.docs[rows], counts, crowd, weigh)
-    return beside.most(found)
+    return beside.mean(found)

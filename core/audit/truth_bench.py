@@ -21,6 +21,7 @@ from core.errors import CorpusError
 N_SPLITS = 5
 PRECISION = 0.8  # the precision at which recall is also told: four in five accusations right
 RECALL = 0.7
+LEAST = 5  # false negatives, below which nothing can be said
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def truth_bench(
         table = table.take(truth.contains(table.query_row, table.doc_row))
     is_false = truth.grade_of(table.query_row, table.doc_row) >= 1
     queries = np.unique(table.query_row)
-    if is_false.sum() < 10 or len(queries) < 4 or not table.reasons:
+    if is_false.sum() < LEAST or len(queries) < 4 or not table.reasons:
         raise CorpusError(
             f"{corpus.name}: truth knows {int(is_false.sum())} false negatives among {len(table):,} candidates of {len(queries)} queries. "
             "That is too few to measure reasons on."
