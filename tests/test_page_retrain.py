@@ -88,13 +88,12 @@ def test_the_comparison_opens_on_what_the_verdicts_changed(root, corpus_link, ju
     assert at.subheader[0].value == "What the verdicts changed"
     told = words(at).replace("\\", "")
     assert "Judged by the labels" in told and "Judged by the truth" in told and f"{len(decided)} false negatives" in told
-    shown = at.dataframe[0].value.set_index("measure")
+    labels, truth = (at.dataframe[i].value.set_index("measure") for i in (0, 1))
     before, after = TrialResults(parent.folder).result, TrialResults(folder).result
     for measure in ("RR@10", "MAP"):
-        row = shown.loc[measure]
-        assert row["labels: before"] == pytest.approx(before["metrics"][measure])
-        assert row["truth: after"] == pytest.approx(after["truth_metrics"][measure])
-        assert row["truth: change"] == pytest.approx(after["truth_metrics"][measure] - before["truth_metrics"][measure])
+        assert labels.loc[measure, "before"] == pytest.approx(before["metrics"][measure])
+        assert truth.loc[measure, "after"] == pytest.approx(after["truth_metrics"][measure])
+        assert truth.loc[measure, "change"] == pytest.approx(after["truth_metrics"][measure] - before["truth_metrics"][measure])
     alone = page(root, corpus=corpus_link, trials="child")
     assert not alone.exception and "What the verdicts changed" not in [s.value for s in alone.subheader]
 

@@ -50,7 +50,6 @@ def retrained_view(session: Session, chosen: Chosen, measure: str) -> None:
     for cell, change in zip(st.columns(2, gap="medium"), found, strict=False):
         with cell:
             _one_way(change, measure)
-    _figures(found)
     _queries(session.link, chosen, found, measure, earlier, retrained)
     st.subheader("All chosen trials", anchor=False)
 
@@ -103,36 +102,41 @@ def _one_way(change: Change, measure: str) -> None:
     )
     draw(figure, key=f"retrained.{change.judged_by}")
     icon = ":material/drag_handle:" if difference.p > LEVEL else f":material/trending_{'up' if difference.mean > 0 else 'down'}:"
-    text = plain(sentence("With verdicts it", "before", difference, difference.p, measure))
+    text = sentence("training with verdicts", "without them", difference, difference.p, measure)
+    text = plain(text[0].upper() + text[1:])
     st.markdown(f"{icon} {text}" if difference.p <= LEVEL else f":gray[{icon} {text}]")
     tally = next(t for t in change.tallies if t.measure == measure)
     counted = f"{tally.n_wins:,} queries better, {tally.n_losses:,} worse, {tally.n_ties:,} the same."
-    st.caption(f"{counted} Paired randomisation test, two-sided.")
+    st.caption(f"By {measure}: {counted}")
+    _figures(change)
 
 
-def _figures(found: list[Change]) -> None:
-    columns: dict[str, list] = {"measure": list(MEASURES)}
-    config = {}
+def _figures(change: Change) -> None:
+    earlier, retrained = change.comparison.systems[:2]
+    differences = [change.differences[m] for m in MEASURES]
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-    for change in found:
-        by = change.judged_by
-        earlier, retrained = change.comparison.systems[:2]
-        differences = [change.differences[m] for m in MEASURES]
-        columns |= {
-            f"{by}: before": [earlier.mean(m) for m in MEASURES],
-            f"{by}: after": [retrained.mean(m) for m in MEASURES],
-            f"{by}: change": [d.mean for d in differences],
-            f"{by}: band": [f"{d.low:+.3f} to {d.high:+.3f}" for d in differences],
-            f"{by}: p": [d.p for d in differences],
-        }
-        config |= {
-            f"{by}: before": number(format="%.4f"),
-            f"{by}: after": number(format="%.4f"),
-            f"{by}: change": number(format="%+.4f", help="Mean over the queries of after - before."),
-            f"{by}: band": text(help="95 % band of the change: bootstrap over the queries, 10,000 times."),
-            f"{by}: p": number(format="%.4f", help="Paired randomisation test, two-sided, one test a measure, not corrected."),
-        }
-    st.dataframe(columns, hide_index=True, width="stretch", key="retrained.figures", column_config=config)
+    st.dataframe(
+        {
+            "measure": list(MEASURES),
+            "before": [earlier.mean(m) for m in MEASURES],
+            "after": [retrained.mean(m) for m in MEASURES],
+            "change": [d.mean for d in differences],
+            "95 % band": [f"{d.low:+.3f} to {d.high:+.3f}".replace("0.", ".") for d in differences],
+            "p": [f"{d.p:.3f}" if d.p >= 0.001 else "< .001" for d in differences],
+        },
+        hide_index=True,
+        width="stretch",
+        key=f"retrained.figures.{change.judged_by}",
+        column_config={
+            # As wide as two tables side by side can be in a window of 1024 pixels.
+            "measure": text(width=80),
+            "before": number(format="%.3f", width=52),
+            "after": number(format="%.3f", width=52),
+            "change": number(format="%+.3f", width=62, help="Mean over the queries of after - before."),
+            "95 % band": text(width=112, help="Of the change: bootstrap over the queries, 10,000 times."),
+            "p": text(width=54, help="Paired randomisation test, two-sided; one test a measure, not corrected."),
+        },
+    )
 
 
 def _queries(link: Link, chosen: Chosen, found: list[Change], measure: str, earlier: TrialRow, retrained: TrialRow) -> None:
@@ -201,7 +205,7 @@ def _training(corpus: Corpus, earlier: TrialRow, retrained: TrialRow) -> None:
     )
     picked = event["selection"]["rows"]
     query_id = corpus.query_ids([rows[picked[0] if picked else 0]])[0]
-    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-        st.caption(f"{'The chosen' if picked else 'The first'} of {n_queries:,} queries; its negatives:")
+    st.caption(f"{'The ticked' if picked else 'The first'} of {n_queries:,} queries: see its negatives")
+    with st.container(horizontal=True, gap="small"):
         for label, row in (("before", earlier), ("with verdicts", retrained)):
             page_link("negatives", label, trial=row.id, query=query_id, refresh=None)

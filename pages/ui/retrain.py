@@ -22,7 +22,8 @@ USE_TITLES = {DROP: "Drop", DOWN_WEIGHT: "Down-weight", PROMOTE: "Promote"}
 USE_CAPTIONS = {
     DROP: "Never a negative: refused when mined, masked in batches and queues.",
     DOWN_WEIGHT: "Still a negative, with a share of its weight in the loss.",
-    PROMOTE: "Dropped, and false negatives become positives to train on. Held-out labels stay as they are.",
+    PROMOTE: "Dropped, and false negatives become positives to train on; held-out labels stay as they are. On the lab sample only "
+    "this made the model better against truth.",
 }
 KIND_TITLES = {
     FALSE_NEGATIVE: "false negatives", NEAR_DUPLICATE: "near-duplicates", TRUE_NEGATIVE: "true negatives", UNSURE: "unsure",
