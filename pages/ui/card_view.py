@@ -98,8 +98,8 @@ def _sources(card: WhyCard, key: str) -> None:
         "source": [names.get(view.name, view.name) for view in card.sources],
         "rank": [view.rank for view in card.sources],
         "score": [view.score for view in card.sources],
-        "positive's rank": [view.positive_rank for view in card.sources],
-        "positive's score": [view.positive_score for view in card.sources],
+        "s+ rank": [view.positive_rank for view in card.sources],
+        "s+": [view.positive_score for view in card.sources],
         "margin": [view.margin for view in card.sources],
     }
     st.dataframe(
@@ -115,8 +115,8 @@ def _sources(card: WhyCard, key: str) -> None:
             "score": st.column_config.NumberColumn(
                 format="%.3f", width=70, help="On the source's own scale; larger = closer. The cross-encoder's is a probability."
             ),
-            "positive's rank": st.column_config.NumberColumn(width=100, help="Of the query's lowest-scored positive, by the same source."),
-            "positive's score": st.column_config.NumberColumn(format="%.3f", width=100),
+            "s+ rank": st.column_config.NumberColumn(width=70, help="Of the query's lowest-scored positive, by the same source."),
+            "s+": st.column_config.NumberColumn(format="%.3f", width=70, help="The score of the query's lowest-scored positive."),
             "margin": st.column_config.NumberColumn(format="%+.3f", width=70, help="s+ - s-. Negative: it scores above the positive."),
         },
     )
@@ -156,9 +156,9 @@ def _history(card: WhyCard, key: str) -> None:
         "s+": [m.positive_score for m in moments],
         "margin": [m.margin for m in moments],
         "decided": ["kept" if m.rule == "kept" else f"refused: {RULES.get(m.rule, m.rule)}" for m in moments],
-        "rules against it": [text or "none" for text in refused],
         "used": [m.times_used for m in moments],
         "weight": [None if math.isnan(m.weight) else m.weight for m in moments],
+        "rules against it": [text or "none" for text in refused],
     }
     number = st.column_config.NumberColumn
     has_chart = len({m.step for m in moments}) > 1
@@ -174,12 +174,12 @@ def _history(card: WhyCard, key: str) -> None:
             placeholder="",
             column_config={
                 "step": number(width=45, help="Training step of the mining."),
-                "lane": st.column_config.TextColumn(width=75, help="Lane of the recipe and its source."),
+                "lane": st.column_config.TextColumn(width=65, help="Lane of the recipe and its source."),
                 "rank": number(width=45, help="In the source's own list, before any rule."),
                 "s-": number(format="%.3f", width=55, help="Its score by the model of that moment."),
                 "s+": number(format="%.3f", width=55, help="The query's lowest positive, by the same model."),
                 "margin": number(format="%+.3f", width=60),
-                "decided": st.column_config.TextColumn(width=110, help="The first rule that refused it, or kept."),
+                "decided": st.column_config.TextColumn(width=90, help="The first rule that refused it, or kept."),
                 "rules against it": st.column_config.TextColumn(width=110, help="Every rule that would refuse it, also behind the first."),
                 "used": number(width=45, help="Times that it was in the loss until the next mining."),
                 "weight": number(format="%.3g", width=60, help=WEIGHT_HELP),

@@ -44,14 +44,15 @@ def imported(session: Session, corpus: Corpus) -> None:
     assert corpus.imported is not None
     tiles(
         {
-            "Imported negatives": counts["looked at"],
-            "Queries with some": n_queries,
-            "Labelled positives": counts["known-positive"],
+            "Negatives": counts["looked at"],
+            "Queries": n_queries,
+            "Labelled": counts["known-positive"],
             "Copies of one": counts["identical-to-positive"],
         },
         helps={
-            "Imported negatives": f"Pairs of query and negative in the file ({plain(corpus.imported.source)}).",
-            "Labelled positives": "Negatives of a query that the same file labels as its positive: certain false negatives.",
+            "Negatives": f"Pairs of query and negative in the file ({plain(corpus.imported.source)}).",
+            "Queries": "Queries of the corpus that have some.",
+            "Labelled": "Negatives of a query that the same file labels as its positive: certain false negatives.",
             "Copies of one": "Negatives with the title and text of a positive of the same query, under another id.",
         },
     )
@@ -115,7 +116,7 @@ def _draw(link: Link, corpus: Corpus, query_row: int, columns: dict[str, list], 
         column_config={
             "rank": number("Rank", help="Its place among the query's negatives in the file.", width=50),
             "doc_id": text("Document", width=110),
-            "text": text("Text", width=380),
+            "text": text("Text", width=300),
             "score": number("Score", format="%.4f", help="Of the miner, as the file gives it; larger = closer.", width=70),
             "verdict": text("Said of it", width=130, help=f"A labelled positive, a copy of one, or a suspect: {DEFAULT_RULE.k} reasons."),
             "doubt": number("Doubt", format="%.2f", width=60, help=".5 = as many reasons as the rule asks for reach their thresholds."),

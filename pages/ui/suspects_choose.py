@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from core.lab.tables import TrialRow
     from pages.ui.frame import Session
 
-SOURCES = {TRIAL: "A trial's negatives", IMPORTED: "The imported set", UNTRAINED: "The untrained model's best"}
+SOURCES = {TRIAL: "A trial's negatives", IMPORTED: "The imported set", UNTRAINED: "Untrained model's best"}
 # A change of what is looked at starts the list again.
 RESETS = ("page", "doc", "why", "query")
 
@@ -31,7 +31,7 @@ def choose_doubted(session: Session) -> Doubted:
         _elsewhere(session)
     offered = [TRIAL] * bool(rows) + [IMPORTED] * (corpus.imported is not None) + [UNTRAINED]
     first = TRIAL if link.trial in rows else IMPORTED if corpus.imported is not None else offered[0]
-    heading, source_cell, trial_cell = st.columns([1.6, 1.8, 3], gap="medium", vertical_alignment="bottom")
+    heading, source_cell, trial_cell = st.columns([1.5, 2, 2.9], gap="medium", vertical_alignment="bottom")
     heading.title("Suspects", anchor=False)
     with source_cell:
         source = link.bind(

@@ -172,5 +172,5 @@ def _config(is_trained: bool, shorts: dict[str, Any]) -> dict[str, Any]:
     }
     for short, reason in shorts.items():
         lesson = lesson_markdown(reason.lesson())
-        config[short] = number(format="%.2f", width=72, help=f"**{reason.title}**, doubted from {reason.threshold:.3g}. {lesson}")
+        config[short] = number(format="%.2f", width=80, help=f"**{reason.title}**, doubted from {reason.threshold:.3g}. {lesson}")
     return config

@@ -26,7 +26,7 @@ def choose_combination(link: Link, rule: Rule, note: str) -> None:
     """The way to combine, with its parameters; a change goes into the link."""
     now = rule.combination
     n = len(now.params())
-    kind_cell, form_cell, _ = st.columns([1.35, 0.1 + 0.5 * n, 1.15 - 0.5 * n], gap="medium", vertical_alignment="bottom")
+    kind_cell, form_cell, _ = st.columns([1.6, 0.1 + 0.5 * n, 1.15 - 0.5 * n], gap="medium", vertical_alignment="bottom")
     chosen = kind_cell.segmented_control(
         "Suspected when",
         list(TITLES),
