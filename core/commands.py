@@ -63,7 +63,10 @@ def train(options: Namespace) -> Answer:
     )
     files: dict[str, bytes] = {}
     if options.verdicts:
-        config, files = with_verdicts(config, read_verdicts(Path(options.verdicts)), use=options.verdict_use, weight=options.verdict_weight)
+        decided = read_verdicts(Path(options.verdicts), _note)
+        config, files = with_verdicts(config, decided, use=options.verdict_use, weight=options.verdict_weight)
+    elif options.verdict_use or options.verdict_weight is not None:
+        raise ParameterError("--verdict-use and --verdict-weight go with --verdicts.")
     return _train(workspace, config, files)
 
 
@@ -79,7 +82,7 @@ def retrain(options: Namespace) -> Answer:
     workspace = Workspace(options.workspace or None)
     folder = _trial_folder(workspace, options.trial)
     corpus = load_corpus(read_config(folder).corpus, cache=workspace.corpora)
-    config, files = config_from_options(workspace, folder, options, corpus)
+    config, files = config_from_options(workspace, folder, options, corpus, _note)
     if options.from_truth:
         print("Audit only: these verdicts are the corpus's truth on the trial's candidates, which no real training has.")
     told = (_train(workspace, config, files) or {}) | {"parent": str(folder)}
@@ -270,6 +273,10 @@ def serve(options: Namespace) -> Answer:
     if code not in (0, -15):
         raise UserError(f"The server ended with code {code}. Is port {options.port} taken? Try --port {options.port + 1}.")
     return None
+
+
+def _note(fault: str) -> None:
+    print(f"note: {fault}")
 
 
 def _corpus(options: Namespace):

@@ -16,7 +16,7 @@ from core.audit.retrained import answer, changes, judged_queries, retrained_pair
 from core.cli import main
 from core.errors import ParameterError, TrialError
 from core.evaluate.metrics import MEASURES
-from core.lab.retrain import retrain_config, submit_retrain
+from core.lab.retrain import read_verdicts, retrain_config, submit_retrain
 from core.lab.store import Store
 from core.lab.workspace import Workspace
 from core.sampling.decisions import FILE, decided_bytes, digest_of, read_decided
@@ -149,6 +149,17 @@ def test_a_file_of_verdicts_goes_into_training_and_retraining_alike(parent, plac
     assert again["metrics"] == fresh["metrics"]
     assert TrialResults(again["trial"]).result["weights"] == TrialResults(fresh["trial"]).result["weights"]
     assert (TrialResults(fresh["trial"]).folder / FILE).read_bytes() == decided_bytes(DECIDED)
+
+
+def test_a_file_is_read_in_the_forms_that_the_judge_page_reads(tmp_path):
+    file = tmp_path / "v.tsv"
+    file.write_text("qid\tdocid\trelevant\tjudge\nq\td\tyes\tAda\nq\td\t1\tBob\nq\td\tno\tCid\nq\te\tperhaps so\tAda\nq\tf\tcopy\tAda\n")
+    told = []
+    assert read_verdicts(file, told.append) == {("q", "d"): "false-negative", ("q", "f"): "near-duplicate"}
+    assert len(told) == 1 and "v.tsv:5: 'perhaps so' is no verdict" in told[0]
+    file.write_text("nothing here\n")
+    with pytest.raises(ParameterError, match="v.tsv"):
+        read_verdicts(file)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from core.audit.compare import sentence
 from core.audit.retrained import Change
 from core.corpus.corpus import Corpus
-from core.errors import ParameterError, TrialError
+from core.errors import SHOWN_FAULTS, ParameterError, TrialError
 from core.evaluate.metrics import MEASURES
 from core.lab.workspace import Workspace
 from core.sampling.decisions import (
@@ -25,7 +25,7 @@ from core.sampling.decisions import (
     Decided,
     decided_bytes,
     digest_of,
-    read_decided,
+    majority,
 )
 from core.train.config import TrialConfig, read_config
 
@@ -100,9 +100,12 @@ def submit_retrain(
 
 
 def config_from_options(
-    workspace: Workspace, folder: Path, options: Namespace, corpus: Corpus
+    workspace: Workspace, folder: Path, options: Namespace, corpus: Corpus, tell: Callable[[str], None]
 ) -> tuple[TrialConfig, dict[str, bytes]]:
-    """What ``negspace retrain`` trains: ``folder``'s trial again with the verdicts that the options name."""
+    """What ``negspace retrain`` trains: ``folder``'s trial again with the verdicts that the options name.
+
+    ``tell`` gets a sentence for each line of a file of verdicts that cannot be used.
+    """
     given = [name for name in ("verdicts", "from_judges", "from_truth") if getattr(options, name)]
     if len(given) != 1:
         raise ParameterError("Give exactly one of --verdicts FILE, --from-judges and --from-truth.")
@@ -110,7 +113,7 @@ def config_from_options(
     if config.corpus_fingerprint and config.corpus_fingerprint != corpus.fingerprint:
         raise TrialError(f"{config.corpus} has changed since {folder.name} was trained. Train it anew before you retrain it.")
     if options.verdicts:
-        decided: Decided = read_verdicts(Path(options.verdicts))
+        decided: Decided = read_verdicts(Path(options.verdicts), tell)
     elif options.from_judges:
         decided = verdicts_of_judges(workspace, corpus)
     else:
@@ -130,12 +133,28 @@ def sentences(found: Sequence[Change]) -> list[str]:
     return told
 
 
-def read_verdicts(path: Path) -> Decided:
-    """(query_id, doc_id) -> verdict of a file; raises ParameterError where it holds none."""
-    decided = read_decided(path)
-    if not decided:
-        raise ParameterError(f"{path} holds no verdict. Each line needs query_id, doc_id and verdict.")
-    return decided
+def read_verdicts(path: Path, tell: Callable[[str], None] = lambda fault: None) -> Decided:
+    """(query_id, doc_id) -> verdict of a file in any form that the Judge page imports too, by most of its judges.
+
+    ``tell`` gets a sentence for each line that cannot be used, at most SHOWN_FAULTS. Raises ParameterError where none can.
+    """
+    from core.lab import verdict_import
+
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise ParameterError(f"{path} cannot be read ({error.strerror or error}). Give a file of verdicts.") from None
+    found = verdict_import.read_verdicts(data, str(path))
+    if not found.rows:
+        raise ParameterError(found.faults[0])
+    for fault in found.faults[:SHOWN_FAULTS]:
+        tell(fault)
+    if len(found.faults) > SHOWN_FAULTS:
+        tell(f"{len(found.faults) - SHOWN_FAULTS} more lines of {path} cannot be used.")
+    votes: dict[tuple[str, str], Counter[str]] = {}
+    for row in found.rows:
+        votes.setdefault((row["query_id"], row["doc_id"]), Counter())[row["verdict"]] += 1
+    return {pair: majority(counts) for pair, counts in votes.items()}
 
 
 def verdicts_of_judges(workspace: Workspace, corpus: Corpus) -> Decided:
