@@ -246,3 +246,21 @@ def test_a_change_after_recalling_keeps_what_was_recalled():
     at.session_state["_link_memory"] = {"corpus": "sample:lab"}
     at.run()
     assert at.query_params == {"corpus": "sample:lab", "find": "x"}
+
+
+def two_alike():
+    import streamlit as st
+
+    from pages.ui.links import Link
+
+    link = Link("train", lambda sentence: None)
+    names = {"20261121-aaaaaa": "ANCE", "20261121-bbbbbb": "ANCE", "20261121-cccccc": "BM25"}
+    found = link.bind(st.multiselect, "trials", "Trials", options=list(names), default=list(names), format_func=names.get)
+    st.markdown(",".join(found))
+
+
+def test_options_that_are_called_the_same_are_not_taken_for_one_another():
+    at = AppTest.from_function(two_alike).run()
+    assert not at.exception and at.markdown[0].value == "20261121-aaaaaa,20261121-bbbbbb,20261121-cccccc"
+    at.multiselect[0].set_value(["20261121-bbbbbb", "20261121-cccccc"]).run()
+    assert not at.exception and at.markdown[0].value == "20261121-bbbbbb,20261121-cccccc"

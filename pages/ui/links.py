@@ -16,7 +16,7 @@ import streamlit as st
 
 from core.errors import ParameterError, UserError
 from pages.ui.codes import decode_recipe, encode_recipe, from_text, to_text
-from pages.ui.text import plain, shorten
+from pages.ui.text import plain, shorten, told_apart
 
 if TYPE_CHECKING:
     from core.sampling.recipe import Recipe
@@ -152,6 +152,8 @@ class Link:
             kwargs["options"] = options = list(options)
             if default is None and options and kwargs.pop("required", True):
                 default = options[0]
+        if options and "format_func" in kwargs:
+            kwargs["format_func"] = told_apart(options, kwargs["format_func"]).get
         if "min_value" in inspect.signature(widget).parameters:
             kwargs |= {"min_value": ge, "max_value": le}
         key = f"link.{self.page}.{name}"

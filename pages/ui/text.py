@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
 
 import streamlit as st
 
@@ -38,6 +40,25 @@ def shorten(text: str, n_characters: int) -> str:
     cut = one_line[: n_characters - 1]
     at_word = cut.rsplit(" ", 1)[0]
     return (at_word if len(at_word) > n_characters // 2 else cut) + "…"
+
+
+def told_apart(options: Iterable[Any], label_of: Callable[[Any], Any]) -> dict[Any, str]:
+    """A label for each option, no two alike: Streamlit knows a chosen option again by its label alone.
+
+    Where two are called the same the end of the option itself is added, else its place.
+
+    >>> told_apart(["t-1a", "t-2b", "x"], {"t-1a": "ANCE", "t-2b": "ANCE", "x": "BM25"}.get)
+    {'t-1a': 'ANCE (t-1a)', 't-2b': 'ANCE (t-2b)', 'x': 'BM25'}
+    """
+    labels = {option: str(label_of(option)) for option in options}
+    n_each = Counter(labels.values())
+    taken: set[str] = {label for label in labels.values() if n_each[label] == 1}
+    for place, (option, label) in enumerate(labels.items(), start=1):
+        if n_each[label] > 1:
+            told = f"{label} ({str(option)[-6:]})"
+            labels[option] = told if told not in taken else f"{label} ({place})"
+        taken.add(labels[option])
+    return labels
 
 
 def highlight(text: str, terms: Collection[str]) -> str:
