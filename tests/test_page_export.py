@@ -100,7 +100,6 @@ def test_what_cannot_be_written_is_said(known, tiny_corpus, tiny_folder):
 
 def test_a_choice_that_leaves_nothing_is_one_sentence(known, tiny_corpus, tiny_folder):
     at = opened(trial(known, tiny_corpus, tiny_folder, "bm25"), format="n-tuple")
-    at.toggle(key="export.suspects").set_value(False).run()
     at.selectbox(key="export.of").set_value("used").run()
     folder = known.list()[0].folder / "candidates"
     for path in folder.glob("*.parquet"):  # a trial that was stopped before it used anything

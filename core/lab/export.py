@@ -69,7 +69,9 @@ def format_of(name: str) -> Format:
 def refusal(export: Export, format: Format) -> str:
     """Why this trial cannot be written so, in one sentence; "" when it can."""
     if format.needs_mined and not export.results.tables():
-        return "This trial mined nothing, so there are no negatives to export."
+        if export.results.config.recipe_value.mined:
+            return "This trial has not mined any negatives yet. Come back when its first step is done."
+        return "This trial mined nothing: its negatives were the other positives of each batch, so there are none to export."
     if format.needs_result and export.results.result is None:
         return "This trial has not finished, so it has no ranking of the held-out queries."
     if format.needs_verdicts and not (export.decisions is not None and len(export.decisions)):

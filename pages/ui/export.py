@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from core.errors import UserError
 from core.params import digest
 from pages.ui.export_jobs import Job, job_of
 from pages.ui.problems import problems_shown
@@ -16,6 +15,8 @@ from pages.ui.text import plain, shorten
 from pages.ui.trials import corpus_link
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
     from core.audit.card import Cards
     from core.audit.trial_table import TrialTable
     from core.lab.export_format import Format
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pages.ui.frame import Session
 
 BUNDLE = "bundle"
+_ASKED = "export_asked"
 LOOK_SECONDS = 0.2
 WORKING = "Writing the file. You can close this: it goes on, and is here when you come back."
 BUNDLE_LINE = "Another installation of Negative Space: everything that its pages show of this trial, as one zip."
@@ -35,34 +37,51 @@ USE = {"drop": "drop them", "promote": "make them positives", "keep": "take no n
 MINED_SETTINGS = ("triplet", "n-tuple", "labeled-list", "flagembedding", "tevatron", "trec-negatives", "beir-mined", "script")
 
 
-def export_menu(session: Session, trial_row: TrialRow, cards_or_results: Cards | TrialResults | None = None, *, key: str) -> None:
-    """A button that opens the dialog with the formats. ``cards_or_results``: spares reading the candidates again."""
+def export_menu(
+    session: Session, trial_row: TrialRow, cards_or_results: Cards | TrialResults | None = None, *, key: str, is_live: bool = False
+) -> None:
+    """A button that opens the dialog with the formats. ``cards_or_results``: spares reading the candidates again.
+
+    ``is_live``: the button stands in a part that redraws itself. A dialog opened there is dead after the next redraw, so it is
+    only asked for, and the page opens it with :func:`export_asked`.
+    """
     if st.button("Export", icon=":material/download:", key=f"export.{key}", help="As a training set, run, qrels, script or bundle."):
+        if is_live:
+            session.state[_ASKED] = trial_row.id
+            st.rerun()
         export_dialog(session, trial_row, getattr(cards_or_results, "whole", None))
 
 
-@st.dialog("Export a trial", width="large")
+def export_asked(session: Session) -> None:
+    """Open the dialog that a live part asked for; call it outside of such a part."""
+    trial_id = session.state.pop(_ASKED, None)
+    if trial_id is not None:
+        export_dialog(session, session.store.get(trial_id))
+
+
+@st.dialog("Export a trial", width="medium")
 def export_dialog(session: Session, row: TrialRow, table: TrialTable | None = None) -> None:
     """Choose a format and what goes in; the file is written beside the page, and then handed out."""
     from core.lab.export import FORMATS
 
     with problems_shown():
-        st.markdown(f"**{plain(shorten(row.name, 80))}**")
         names = [*FORMATS, BUNDLE]
-        chosen = st.selectbox(
-            "Format",
-            names,
-            format_func=lambda name: "Bundle" if name == BUNDLE else FORMATS[name].title,
-            key="export.format",
-        )
+        left, right = st.columns([3, 1.4], gap="small", vertical_alignment="bottom")
+        with left:
+            chosen = st.selectbox(
+                f"{plain(shorten(row.name, 60))} as",
+                names,
+                format_func=lambda name: "Bundle" if name == BUNDLE else FORMATS[name].title,
+                key="export.format",
+            )
         st.caption(plain(BUNDLE_LINE if chosen == BUNDLE else FORMATS[chosen].reader))
         if chosen == BUNDLE:
             _bundle(session, row)
         else:
-            _format(session, row, FORMATS[chosen], table)
+            _format(session, row, FORMATS[chosen], table, right)
 
 
-def _format(session: Session, row: TrialRow, format: Format, table: TrialTable | None) -> None:
+def _format(session: Session, row: TrialRow, format: Format, table: TrialTable | None, place: DeltaGenerator) -> None:
     from core.lab.export import Export, export_trial, refusal
     from core.train.results import TrialResults
 
@@ -76,7 +95,9 @@ def _format(session: Session, row: TrialRow, format: Format, table: TrialTable |
         return
     suffix = format.suffixes[0]
     if len(format.suffixes) > 1:
-        suffix = st.segmented_control("File", format.suffixes, default=suffix, key=f"export.suffix.{format.name}") or suffix
+        with place:
+            key = f"export.suffix.{format.name}"
+            suffix = st.segmented_control("File", format.suffixes, default=suffix, key=key, label_visibility="collapsed") or suffix
 
     def write(job: Job) -> list[str]:
         # Its own Export: the one above belongs to the page's thread.
@@ -95,20 +116,20 @@ def _choice(results: TrialResults, format: Format) -> Choice:
     if format.name not in MINED_SETTINGS or not tables:
         return Choice()
     labels = {"last": "the last of each lane", "all": f"all {len(tables)}"} | {str(info.number): info.label for info in tables}
-    first, second = st.columns(2, gap="small")
+    first, second, third = st.columns(3, gap="small", vertical_alignment="bottom")
     with first:
-        refresh = st.selectbox("Mining", list(labels), format_func=labels.get, key="export.refresh")
         of = st.selectbox("Negatives", list(OF), format_func=OF.get, key="export.of")
-        has_suspects = st.toggle(
-            "With suspects", value=True, key="export.suspects", help="Negatives that their scores or a copied text put in doubt."
-        )
+        refresh = st.selectbox("Of which mining", list(labels), format_func=labels.get, key="export.refresh")
     with second:
         per_query = st.number_input("At most for each query", 0, 10_000, 0, key="export.n", help="0: all of them.")
-        order = st.selectbox("The first are those with the", list(ORDER), format_func=ORDER.get, key="export.order")
-        use = st.selectbox(
-            "Judged false negatives", list(USE), format_func=USE.get, key="export.use", help="What people judged on this corpus."
+        order = st.selectbox("First those with the", list(ORDER), format_func=ORDER.get, key="export.order")
+    with third:
+        suspects = st.segmented_control(
+            "Suspects", ["keep", "leave out"], default="keep", key="export.suspects", help="In doubt by their scores or a copied text."
         )
-    return Choice(refresh=refresh, of=of, per_query=int(per_query), order=order, suspects=has_suspects, verdict_use=use)
+        help = "What people judged on this corpus: false negatives and, where they are dropped, near-duplicates."
+        use = st.selectbox("Judged false negatives", list(USE), format_func=USE.get, key="export.use", help=help)
+    return Choice(refresh=refresh, of=of, per_query=int(per_query), order=order, suspects=suspects != "leave out", verdict_use=use)
 
 
 def _decided(session: Session, fingerprint: str) -> dict[tuple[str, str], str]:
@@ -142,9 +163,9 @@ def _offer(session: Session, row: TrialRow, name: str, mime: str, stamp: list[An
     from core.lab.export_tables import safe_word
 
     job = job_of(session.workspace, digest(stamp), name, write)
-    if job.state == "new" and st.button("Prepare the file", type="primary", icon=":material/build:", key=f"prepare.{job.key}"):
-        job.start()
-
+    if job.state == "new":
+        # By its callback, so that the button is gone in the run that shows the progress.
+        st.button("Prepare the file", type="primary", icon=":material/build:", key=f"prepare.{job.key}", on_click=job.start)
     if job.state == "running":
         # Not a part that redraws itself: that would draw the whole page when it ends, and close this dialog.
         bar = st.progress(job.share, text=WORKING)
@@ -152,10 +173,9 @@ def _offer(session: Session, row: TrialRow, name: str, mime: str, stamp: list[An
             time.sleep(LOOK_SECONDS)
             bar.progress(job.share, text=WORKING)
         bar.empty()
-    if job.state == "failed" and isinstance(job.error, UserError):
-        st.error(plain(str(job.error)), icon=":material/error:")
-    elif job.state == "failed" and job.error is not None:
-        raise job.error
+    if job.state == "failed" and job.error is not None:
+        job.is_told = True
+        raise job.error  # the dialog shows a user error as a sentence, and a bug as one
     elif job.state == "done":
         for sentence in job.notes:
             st.caption(plain(sentence))

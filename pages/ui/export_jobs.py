@@ -25,7 +25,8 @@ AT_ONCE = threading.Semaphore(1)
 
 @dataclass
 class Job:
-    """One file in the making: new, running, done or failed. ``share``: of the work, in [0, 1]; ``notes``: sentences about it."""
+    """One file in the making: new, running, done or failed. ``share``: of the work, in [0, 1]; ``notes``: sentences about it;
+    ``is_told``: a page has shown its error."""
 
     key: str
     path: Path
@@ -33,6 +34,7 @@ class Job:
     state: str = "new"
     share: float = 0.0
     error: Exception | None = None
+    is_told: bool = False
     notes: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -61,10 +63,10 @@ class Job:
 
 
 def job_of(workspace: Workspace, key: str, name: str, write: Callable[[Job], list[str]]) -> Job:
-    """The job of this key, the same for all visitors; one whose file was swept away, or that failed, begins anew."""
+    """The job of this key, the same for all visitors; one whose file was swept away, or whose error was shown, begins anew."""
     jobs = _jobs(str(workspace.folder))
     found = jobs.get(key)
-    is_void = found is not None and (found.state == "failed" or (found.state == "done" and not found.path.exists()))
+    is_void = found is not None and (found.is_told or (found.state == "done" and not found.path.exists()))
     if found is None or is_void:
         suffix = "." + name.rsplit(".", 1)[-1]
         found = Job(key, workspace.cache / "exports" / key / f"export{suffix}", write)

@@ -107,7 +107,7 @@ def _actions(session: Session, row: TrialRow) -> None:
             if st.form_submit_button("Rename", icon=":material/edit:"):
                 session.store.rename(row.id, name)
                 st.rerun()
-        export_menu(session, row, key=row.id)
+        export_menu(session, row, key=row.id, is_live=True)
         if st.button(
             "Delete",
             icon=":material/delete:",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from pages.ui.export import export_asked
 from pages.ui.links import MAX_TRIALS
 from pages.ui.live import live
 from pages.ui.text import shorten
@@ -33,6 +34,7 @@ def watch(session: Session, corpus: Corpus) -> None:
     """Choose which trials are drawn, then draw them, again and again while one of them runs."""
     link = session.link
     undo_deleted(session)
+    export_asked(session)
     known = {row.id: row for row in corpus_trials(session, corpus)}
     if not known:
         st.info(
