@@ -13,9 +13,10 @@ from core.sampling.presets import PRESETS
 @pytest.fixture(autouse=True)
 def _clean(workspace, monkeypatch):
     """An empty workspace whose queue nobody works on."""
-    from pages.ui import services
+    from pages.ui import judge_desk, services
 
     monkeypatch.setattr(services, "scheduler", lambda: None)
+    monkeypatch.setattr(judge_desk, "UNREAD_SECONDS", 0.0)  # tests press faster than people read
     for name in ("URL", "KEY", "MODEL", "MODEL_2"):
         monkeypatch.delenv(f"NEGSPACE_LLM_{name}", raising=False)
 
@@ -97,8 +98,14 @@ def words(at: AppTest) -> str:
 
 
 def button(at: AppTest, start: str):
-    """The button whose key begins so; keys end with the pair's name."""
+    """The button whose key begins so."""
     return next(b for b in at.button if (b.key or "").startswith(start))
+
+
+def pairs(at: AppTest) -> list[tuple[str, str]]:
+    """The pairs on the page, by their ids."""
+    queries = [c.value.split("`")[1] for c in at.caption if ": Query" in c.value]
+    return list(zip(queries, [c.value.split("`")[1] for c in at.caption if "Candidate" in c.value], strict=True))
 
 
 def test_without_anything_to_judge_the_way_to_train_is_offered(root, corpus_link):
@@ -125,29 +132,42 @@ def test_verdicts_skip_and_undo_are_saved_at_once(root, corpus_link, trial, verd
     assert {b.key.split(".")[1] for b in at.button if (b.key or "").startswith("judge.")} >= {
         "false-negative", "true-negative", "near-duplicate", "unsure", "skip", "undo", "why",
     }  # fmt: skip
-    first = button(at, "judge.false-negative").key
-    at.text_input(key=first.replace("false-negative", "note")).set_value("same  thing")
+    first = pairs(at)
+    at.text_input(key="judge.note").set_value("same  thing")
     button(at, "judge.false-negative").click().run()
     (saved,) = verdicts.list(f)
     assert (saved.judge, saved.kind, saved.note, saved.source) == ("ann", "false-negative", "same  thing", "page")
-    assert button(at, "judge.false-negative").key != first
+    assert [(saved.query_id, saved.doc_id)] == first != pairs(at) and at.text_input(key="judge.note").value == ""
     assert at.get("progress")[0].proto.text.startswith("**1 of ") and "1 by you" in at.get("progress")[0].proto.text
-    second = button(at, "judge.unsure").key
+    second = pairs(at)
     button(at, "judge.skip").click().run()
-    assert len(verdicts.skipped(f, "ann")) == 1 and button(at, "judge.unsure").key != second
+    assert len(verdicts.skipped(f, "ann")) == 1 and pairs(at) != second
     button(at, "judge.undo").click().run()
-    assert verdicts.skipped(f, "ann") == {} and button(at, "judge.unsure").key == second
+    assert verdicts.skipped(f, "ann") == {} and pairs(at) == second
     button(at, "judge.undo").click().run()
-    assert verdicts.list(f) == [] and button(at, "judge.false-negative").key == first
+    assert verdicts.list(f) == [] and pairs(at) == first
     button(at, "judge.undo").click().run()
     assert not at.exception
 
 
 def test_two_judges_get_different_pairs_and_a_refresh_the_same(root, corpus_link, trial):
     params = {"corpus": corpus_link, "trial": trial, "rule": "any", "twice": "0"}
-    ann = button(page(root, **params, judge="ann"), "judge.unsure").key
-    bob = button(page(root, **params, judge="bob"), "judge.unsure").key
-    assert ann != bob and button(page(root, **params, judge="ann"), "judge.unsure").key == ann
+    ann, bob = (pairs(page(root, **params, judge=name)) for name in ("ann", "bob"))
+    assert ann != bob and pairs(page(root, **params, judge="ann")) == ann
+
+
+def test_a_key_that_comes_before_the_pair_could_be_read_saves_nothing(root, corpus_link, trial, verdicts, tiny_corpus, monkeypatch):
+    from pages.ui import judge_desk
+
+    at = page(root, corpus=corpus_link, trial=trial, judge="ann", rule="any")
+    monkeypatch.setattr(judge_desk, "UNREAD_SECONDS", 60.0)
+    shown = pairs(at)
+    button(at, "judge.unsure").click().run()
+    button(at, "judge.skip").click().run()
+    assert verdicts.list(tiny_corpus.fingerprint) == [] and pairs(at) == shown and "nothing was saved" in words(at)
+    monkeypatch.setattr(judge_desk, "UNREAD_SECONDS", 0.0)
+    button(at, "judge.unsure").click().run()
+    assert [v.pair for v in verdicts.list(tiny_corpus.fingerprint)] == shown
 
 
 def test_blind_shows_no_score_and_no_reason(root, corpus_link, trial):
@@ -162,12 +182,12 @@ def test_blind_shows_no_score_and_no_reason(root, corpus_link, trial):
 
 def test_the_grid_keeps_each_pair_in_its_place(root, corpus_link, trial, verdicts, tiny_corpus):
     at = page(root, corpus=corpus_link, trial=trial, judge="ann", rule="any", scope="all", mode="grid")
-    before = [b.key for b in at.button if (b.key or "").startswith("judge.unsure")]
+    before = pairs(at)
     assert not at.exception and len(before) == len(set(before)) == 6
-    at.button(key=before[2]).click().run()
-    after = [b.key for b in at.button if (b.key or "").startswith("judge.unsure")]
+    at.button(key="judge.unsure.2").click().run()
+    after = pairs(at)
     assert [a == b for a, b in zip(after, before, strict=True)] == [True, True, False, True, True, True]
-    assert len(verdicts.list(tiny_corpus.fingerprint)) == 1
+    assert [v.pair for v in verdicts.list(tiny_corpus.fingerprint)] == [before[2]]
 
 
 def test_all_judged_says_what_now(root, corpus_link, trial, verdicts, tiny_corpus):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 
 GRID = 6
 LEASE_SECONDS = 300
-BOUNCE_SECONDS = 10
-_PRESSED, _SLOTS, _SAID = "judge.pressed", "judge.slots", "judge.said"
+# Nobody reads a pair faster: a key that comes sooner was meant for the pair before. The buttons keep their identity from pair
+# to pair, because Streamlit leaves a button of another identity beside its successor until the run has ended.
+UNREAD_SECONDS = 0.3
+_PRESSED, _SHOWN, _SAID, _NOTE = "judge.pressed", "judge.shown", "judge.said", "judge.note"
 
 
 @dataclass(frozen=True)
@@ -41,20 +44,25 @@ class Bench:
     trial: TrialRow | None
 
     # What the buttons do ---------------------------------------------------------------------------
-    def judge_it(self, pair: Pair, kind: str, note_key: str, is_again: bool = False) -> None:
+    def judge_it(self, place: int, pair: Pair, kind: str, is_again: bool = False) -> None:
         """Save the verdict. A second press on the same pair changes nothing unless it is judged again knowingly."""
         self.pressed()
-        note = st.session_state.get(note_key, "") if note_key else ""
+        if not self.was_read(place, pair):
+            return
+        note = st.session_state.get(_NOTE, "")
+        st.session_state[_NOTE] = ""
         found = self.verdicts.record(self.fingerprint, *pair, self.judge, kind, note=note, only_new=not is_again)
-        # A key that reached the old pair's button on its way out is no news.
-        if found.kind != kind and time.time() - found.created > BOUNCE_SECONDS:
+        if found.kind != kind:
             said = plain(BUTTONS[found.kind][0].lower())
             self.say(f"You had judged that pair already ({said}); that verdict stays.")
         if is_again or self.first == pair:
             self.session.link.forget("first")
 
-    def skip(self, pair: Pair) -> None:
+    def skip(self, place: int, pair: Pair) -> None:
         self.pressed()
+        if not self.was_read(place, pair):
+            return
+        st.session_state[_NOTE] = ""
         self.verdicts.skip(self.fingerprint, self.judge, *pair)
         if self.first == pair:
             self.session.link.forget("first")
@@ -78,6 +86,20 @@ class Bench:
 
     def open_card(self, pair: Pair) -> None:
         self.session.link.set(query=pair[0], doc=pair[1])
+
+    def was_read(self, place: int, pair: Pair) -> bool:
+        """Whether the pair has stood in its place long enough to be meant."""
+        query, doc, since = st.session_state.get(_SHOWN, {}).get(place, ("", "", 0.0))
+        if (query, doc) == pair and time.time() - since >= UNREAD_SECONDS:
+            return True
+        self.say("That key came before the pair could be read, so nothing was saved.")
+        return False
+
+    def was_shown(self, pairs: Sequence[Pair]) -> None:
+        """Remember since when each place shows its pair; called when they are drawn."""
+        before, now = st.session_state.get(_SHOWN, {}), time.time()
+        since = [before[i][2] if i in before and tuple(before[i][:2]) == pair else now for i, pair in enumerate(pairs)]
+        st.session_state[_SHOWN] = {i: (*pair, t) for i, (pair, t) in enumerate(zip(pairs, since, strict=True))}
 
     def say(self, sentence: str) -> None:
         """Said when the desk is drawn: a callback must not draw."""
@@ -114,14 +136,15 @@ def judging(bench: Bench) -> None:
         )
         standing = bench.verdicts.by_pair(bench.fingerprint)
         _progress(bench, standing)
-        if bench.first is not None:
-            _one(bench, bench.first, standing)
-        elif not held:
+        shown: list[Pair] = [bench.first] if bench.first is not None else held
+        if not shown:
             _nothing_left(bench, standing)
-        elif bench.manner.mode == "grid":
-            _grid(bench, held)
+        elif bench.manner.mode == "grid" and bench.first is None:
+            shown = _in_places(held)
+            _grid(bench, shown)
         else:
-            _one(bench, held[0], standing)
+            _one(bench, shown[0], standing)
+        bench.was_shown(shown)
         if started is not None:
             said = st.session_state.pop(_SAID, "Saved.")
             took = (time.perf_counter() - started) * 1000
@@ -146,7 +169,6 @@ def _one(bench: Bench, pair: Pair, standing: dict[Pair, dict[str, str]]) -> None
     if before:
         st.info(f"You judged this pair before: {BUTTONS[before][0].lower()}. A new verdict replaces it.", icon=":material/history:")
     draw_pair(bench, pair)
-    name = _name(pair)
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="judge.bar"):
         for kind in KINDS:
             label, icon, help_text = BUTTONS[kind]
@@ -154,40 +176,42 @@ def _one(bench: Bench, pair: Pair, standing: dict[Pair, dict[str, str]]) -> None
                 label,
                 icon=icon,
                 help=help_text,
-                key=f"judge.{kind}.{name}",
+                key=f"judge.{kind}.0",
                 type="primary" if kind == before else "secondary",
                 shortcut=KEYS[kind],
                 on_click=bench.judge_it,
-                args=(pair, kind, f"judge.note.{name}", bool(before)),
+                args=(0, pair, kind, bool(before)),
             )
-        _others(bench, pair, name)
-        st.text_input("Note", key=f"judge.note.{name}", placeholder="a note; Tab leaves it", label_visibility="collapsed", width=220)
+        _others(bench, pair)
+        st.text_input("Note", key=_NOTE, placeholder="a note; Tab leaves it", label_visibility="collapsed", width=220)
     # Below the buttons: they stay in their place however many reasons there are, and the texts are read first.
     why_here(bench, pair)
 
 
-def _others(bench: Bench, pair: Pair, name: str) -> None:
+def _others(bench: Bench, pair: Pair) -> None:
     look = {"type": "tertiary"}
-    st.button("Skip", icon=":material/skip_next:", key=f"judge.skip.{name}", shortcut="s", on_click=bench.skip, args=(pair,), **look)
+    st.button("Skip", icon=":material/skip_next:", key="judge.skip", shortcut="s", on_click=bench.skip, args=(0, pair), **look)
     st.button("Undo", icon=":material/undo:", key="judge.undo", shortcut="z", on_click=bench.take_back, **look)
     if not bench.manner.is_blind:
         icon = ":material/manage_search:"
-        if st.button("Why?", icon=icon, key=f"judge.why.{name}", shortcut="w", help="The full card of the pair.", **look):
+        if st.button("Why?", icon=icon, key="judge.why", shortcut="w", help="The full card of the pair.", **look):
             bench.open_card(pair)
             st.rerun()
 
 
-def _grid(bench: Bench, held: list[Pair]) -> None:
+def _in_places(held: list[Pair]) -> list[Pair]:
     """Each pair stays in its place while it is held; one that was judged makes room for the next."""
-    before = [tuple(pair) for pair in st.session_state.get(_SLOTS, [])]
-    slots: list[Pair | None] = [pair if pair in held else None for pair in before[: len(held)]]
-    slots += [None] * (len(held) - len(slots))
-    new = iter([pair for pair in held if pair not in slots])
-    filled = [pair if pair is not None else next(new) for pair in slots]
-    st.session_state[_SLOTS] = [list(pair) for pair in filled]
-    for start in range(0, len(filled), 2):
-        for place, cell in zip(range(start, min(start + 2, len(filled))), st.columns(2, gap="small"), strict=False):
-            pair, name = filled[place], _name(filled[place])
+    before = st.session_state.get(_SHOWN, {})
+    places: list[Pair | None] = [tuple(before[i][:2]) if i in before else None for i in range(len(held))]
+    places = [pair if pair in held else None for pair in places]
+    new = iter([pair for pair in held if pair not in places])
+    return [pair if pair is not None else next(new) for pair in places]
+
+
+def _grid(bench: Bench, shown: list[Pair]) -> None:
+    for start in range(0, len(shown), 2):
+        for place, cell in zip(range(start, min(start + 2, len(shown))), st.columns(2, gap="small"), strict=False):
+            pair = shown[place]
             with cell.container(border=True, gap="small", height="stretch"):
                 draw_small(bench, pair)
                 with st.container(horizontal=True, gap="xsmall"):
@@ -196,16 +220,16 @@ def _grid(bench: Bench, held: list[Pair]) -> None:
                         st.button(
                             SHORT[kind],
                             help=f"{label}: {help_text}",
-                            key=f"judge.{kind}.{name}",
+                            key=f"judge.{kind}.{place}",
                             # The keys mean the first cell: each verdict needs one key, wherever the eyes are.
                             shortcut=KEYS[kind] if place == 0 else None,
                             on_click=bench.judge_it,
-                            args=(pair, kind, ""),
+                            args=(place, pair, kind),
                         )
                 if not bench.manner.is_blind:
                     why_here(bench, pair)
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-        _others(bench, filled[0], _name(filled[0]))
+        _others(bench, shown[0])
         st.caption("Keys, Skip and Why? mean the first cell.")
 
 
@@ -225,10 +249,3 @@ def _nothing_left(bench: Bench, standing: dict[Pair, dict[str, str]]) -> None:
             if left:
                 st.button("Look again", icon=":material/refresh:", key="judge.again")
             st.button("Undo", icon=":material/undo:", key="judge.undo", shortcut="z", on_click=bench.take_back, type="tertiary")
-
-
-def _name(pair: Pair) -> str:
-    """Part of the buttons' keys: a press that comes late belongs to the pair that was on the screen, not to the next."""
-    from core.lab.verdict_claims import pair_key
-
-    return pair_key(*pair)[:12]
