@@ -12,7 +12,7 @@ from core.audit.evidence import Evidence, digest_of
 from core.audit.reason import Reason
 from core.params import digest
 
-VERSION = 1  # raise it when a reason's arithmetic changes: columns kept by an older one are then computed again
+VERSION = 2  # raise it when a reason's arithmetic changes: columns kept by an older one are then computed again
 
 
 def doubt_columns(

@@ -98,13 +98,18 @@ class Words:
 
     def likeness(self, left: np.ndarray, right: np.ndarray, counts: csr_matrix, crowd: np.ndarray, weigh: Weigh) -> np.ndarray:
         """float32 (M,): cosine of the words of documents ``left[i]`` and ``right[i]``, weighed as in the crowd of row ``crowd[i]``."""
-        found = np.empty(len(left), np.float32)
-        for start in range(0, len(left), BLOCK):
-            part = slice(start, start + BLOCK)
-            a, b = (_weighed(self.documents[rows[part]], counts, crowd[part], self.idf, weigh) for rows in (left, right))
-            inner, first, second = (np.asarray(x.multiply(y).sum(1)).ravel() for x, y in ((a, b), (a, a), (b, b)))
-            found[part] = inner / np.maximum(np.sqrt(first * second), 1e-9)
-        return found
+        # Every (crowd, right) is weighed once; a left document's norm is that of an empty crowd, mended for the crowd's own words.
+        stride = self.documents.shape[0]
+        pairs, index = np.unique(crowd * stride + right, return_inverse=True)
+        known = _weighed(self.documents[pairs % stride], counts, pairs // stride, self.idf, weigh)
+        known.data **= 2
+        alone = weigh(self.idf.astype(np.float64), np.zeros(len(self.idf))) ** 2
+        mended = counts.astype(np.float64)
+        mended.data = weigh(self.idf[mended.indices].astype(np.float64), mended.data) ** 2 - alone[mended.indices]
+        norms = (self.documents @ alone)[left] + paired_sums(mended, crowd, self.documents, left)
+        inner = paired_sums(known, index, self.documents, left)
+        lengths = np.sqrt(np.maximum(norms, 0) * np.asarray(known.sum(1)).ravel()[index])
+        return np.where(lengths > 1e-6, inner / np.maximum(lengths, 1e-6), 0).astype(np.float32)
 
     @cached_property
     def answer_column(self) -> str:
@@ -144,8 +149,8 @@ def _weighed(rows: csr_matrix, counts: csr_matrix, crowd: np.ndarray, idf: np.nd
 
 
 def paired_sums(left: csr_matrix, left_rows: np.ndarray, right: csr_matrix, right_rows: np.ndarray) -> np.ndarray:
-    """float32 (n,): the inner product of row ``left_rows[i]`` of one table and row ``right_rows[i]`` of the other."""
-    sums = np.empty(len(left_rows), np.float32)
+    """(n,): the inner product of row ``left_rows[i]`` of one table and row ``right_rows[i]`` of the other, in the wider's precision."""
+    sums = np.empty(len(left_rows), np.promote_types(left.dtype, right.dtype))
     for start in range(0, len(left_rows), BLOCK):
         part = slice(start, start + BLOCK)
         sums[part] = np.asarray(left[left_rows[part]].multiply(right[right_rows[part]]).sum(1)).ravel()

@@ -49,7 +49,7 @@ class MeansThePositive(Reason):
     title = "Means what a positive means"
     short = "~ positive"
     source = SENTENCE_BERT
-    threshold: float = param(0.8, "mean cosine to the positives from which a candidate is doubted", ge=-1.0, le=1.0)
+    threshold: float = param(0.7, "mean cosine to the positives from which a candidate is doubted", ge=-1.0, le=1.0)
 
     def doubt(self, query_rows, doc_rows, evidence):
         beside = evidence.against_positives(query_rows, doc_rows)
@@ -69,7 +69,7 @@ class MeansThePositiveByGuide(Reason):
     short = "~ by guide"
     needs = ("guide",)
     source = SENTENCE_BERT
-    threshold: float = param(0.8, "mean cosine to the positives from which a candidate is doubted", ge=-1.0, le=1.0)
+    threshold: float = param(0.7, "mean cosine to the positives from which a candidate is doubted", ge=-1.0, le=1.0)
 
     def doubt(self, query_rows, doc_rows, evidence):
         beside = evidence.against_positives(query_rows, doc_rows)

@@ -114,7 +114,7 @@ class ChooseEachOther(Reason):
     title = "Choose each other"
     short = "mutual"
     source = Citation("Conneau et al.", 2017, "Word translation without parallel data", "https://arxiv.org/abs/1710.04087")
-    threshold: float = param(0.0, "how much nearer they are than their neighbours", unit="score", ge=-1000.0, le=1000.0)
+    threshold: float = param(0.15, "how much nearer they are than their neighbours", unit="score", ge=-1000.0, le=1000.0)
 
     def doubt(self, query_rows, doc_rows, evidence):
         from core.search.exact import top_k

@@ -54,7 +54,7 @@ class WordsOfPositive(Reason):
     title = "Words of a positive"
     short = "its words"
     source = RELEVANCE
-    threshold: float = param(0.25, "cosine of the words from which a candidate is doubted", ge=0.0, le=1.0)
+    threshold: float = param(0.22, "cosine of the words from which a candidate is doubted", ge=0.0, le=1.0)
 
     def doubt(self, query_rows, doc_rows, evidence):
         beside = evidence.against_positives(query_rows, doc_rows)
@@ -80,7 +80,7 @@ class HoldsTheAnswer(Reason):
     title = "Holds the answer's words"
     short = "answer"
     source = DPR
-    threshold: float = param(0.4, "share of the words from which a candidate is doubted", ge=0.0, le=1.0)
+    threshold: float = param(0.33, "share of the words from which a candidate is doubted", ge=0.0, le=1.0)
 
     def doubt(self, query_rows, doc_rows, evidence):
         if evidence.words.answer_column:
@@ -101,7 +101,7 @@ class HoldsTheAnswerByGuide(Reason):
     short = "answer, g."
     needs = ("guide",)
     source = RELEVANCE
-    threshold: float = param(0.4, "share of the words from which a candidate is doubted", ge=0.0, le=1.0)
+    threshold: float = param(0.2, "share of the words from which a candidate is doubted", ge=0.0, le=1.0)
 
     def doubt(self, query_rows, doc_rows, evidence):
         return answer_shares(evidence, evidence.guide, query_rows, doc_rows, SMALL_CROWD, lambda idf, n: idf / (n + 1))

@@ -29,7 +29,8 @@ class Measured:
     """One reason or combination; means over the splits, on the halves that were not tuned on.
 
     ``threshold``: largest F1 on the tuning half, mean; ``precision``, ``recall`` at it, with (lowest, highest) over the splits;
-    ``tuned_f1``: on the tuning half, by which the best is chosen; ``strict_precision``, ``strict_recall``: at the threshold that
+    ``tuned_f1``: by which the best is chosen: fitted on a half of the tuning half, measured on the rest of it, so that what
+    searches much is not preferred for having searched; ``strict_precision``, ``strict_recall``: at the threshold that
     reaches precision .8 on the tuning half; ``n``: pairs measured in a split that it can speak of, mean; ``curve``: of the first
     split; ``about``: what it consists of.
     """
@@ -54,7 +55,7 @@ class Measured:
     @property
     def f1(self) -> float:
         total = self.precision + self.recall
-        return 2 * self.precision * self.recall / total if total else 0.0
+        return 2 * self.precision * self.recall / total if total > 0 else 0.0  # a NaN is nothing accused
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, without the curve; NaN and infinity become None."""
@@ -116,12 +117,14 @@ def truth_bench(
         )
     rounds: dict[str, list[Measured]] = {}
     for seed in range(n_splits):
-        tuning, measuring = _halves(table, is_false, queries, seed)
+        tuning, measuring = Half(table.reasons, table.doubts, is_false, table.query_row).split([seed, 23])
+        inner, rest = tuning.split([seed, 31])
         for reason in table.reasons:
-            rounds.setdefault(reason.key, []).append(_of_reason(reason.key, reason.title, tuning, measuring))
+            chosen = _of_reason(reason.key, reason.title, inner, rest).f1
+            rounds.setdefault(reason.key, []).append(replace(_of_reason(reason.key, reason.title, tuning, measuring), tuned_f1=chosen))
         for fit in FITTERS:
-            fitted = fit(tuning, seed)
-            rounds.setdefault(fitted.key, []).append(_of_fitted(fitted, tuning, measuring))
+            fitted, chosen = fit(tuning, seed), _of_fitted(fit(inner, seed), inner, rest).f1
+            rounds.setdefault(fitted.key, []).append(replace(_of_fitted(fitted, tuning, measuring), tuned_f1=chosen))
         print_line(f"split {seed + 1} of {n_splits} measured")
     found = {key: _mean(parts) for key, parts in rounds.items()}
     names = {reason.key for reason in table.reasons}
@@ -148,20 +151,6 @@ def _counted(table: SuspectTable, is_false: np.ndarray, only_judged: bool) -> st
     )
 
 
-def _halves(table: SuspectTable, is_false: np.ndarray, queries: np.ndarray, seed: int) -> tuple[Half, Half]:
-    shuffled = np.random.default_rng([seed, 23]).permutation(queries)
-    is_tuning = np.isin(table.query_row, shuffled[: len(queries) // 2])
-    return tuple(
-        Half(
-            table.reasons,
-            {key: values[rows] for key, values in table.doubts.items()},
-            is_false[rows],
-            table.query_row[rows],
-        )
-        for rows in (np.flatnonzero(is_tuning), np.flatnonzero(~is_tuning))
-    )  # type: ignore[return-value]
-
-
 def _of_reason(key: str, title: str, tuning: Half, measuring: Half) -> Measured:
     return _measure(key, title, tuning.is_false, tuning.doubts[key], measuring.is_false, measuring.doubts[key], None, "")
 
@@ -179,8 +168,6 @@ def _measure(key, title, tuned_on, tuning_scores, is_false, scores, threshold: f
     strict = best_threshold(tuned_on, tuning_scores, PRECISION)
     precision, recall = precision_recall(is_false, scores >= threshold)
     strict_precision, strict_recall = precision_recall(is_false, scores >= strict)
-    own_precision, own_recall = precision_recall(tuned_on, tuning_scores >= threshold)
-    own = own_precision + own_recall
     return Measured(
         key=key,
         title=title,
@@ -191,7 +178,7 @@ def _measure(key, title, tuned_on, tuning_scores, is_false, scores, threshold: f
         recall=recall,
         precision_range=(precision, precision),
         recall_range=(recall, recall),
-        tuned_f1=2 * own_precision * own_recall / own if own > 0 else 0.0,
+        tuned_f1=float("nan"),
         strict_threshold=strict,
         strict_precision=strict_precision,
         strict_recall=strict_recall,

@@ -29,6 +29,17 @@ class Half:
     def __len__(self) -> int:
         return len(self.is_false)
 
+    def split(self, seed: Sequence[int]) -> tuple[Half, Half]:
+        """Its pairs by query, one random half of the queries and the other."""
+        queries = np.unique(self.query_rows)
+        shuffled = np.random.default_rng(seed).permutation(queries)
+        is_first = np.isin(self.query_rows, shuffled[: len(queries) // 2])
+        return self._take(is_first), self._take(~is_first)
+
+    def _take(self, rows: np.ndarray) -> Half:
+        doubts = {key: values[rows] for key, values in self.doubts.items()}
+        return Half(self.reasons, doubts, self.is_false[rows], self.query_rows[rows])
+
 
 @dataclass(frozen=True)
 class Fitted:
