@@ -162,6 +162,22 @@ def test_hostile_links_never_break_the_page(root, trial, corpus_link):
     assert not page(root, corpus=corpus_link, trial="20200101-nothere").exception
 
 
+def test_the_bench_shows_advice_rates_and_the_dose_response(root, trial, corpus_link, workspace, tiny_corpus, tiny_folder):
+    from core.corpus.planted import hide_positives, planted_spec
+
+    train_tiny(hide_positives(tiny_corpus, 1.0), planted_spec(str(tiny_folder), 1.0), workspace / "trials" / "20260101-cccccc", "ance")
+    at = page(root, corpus=corpus_link, trial=trial, view="bench", samplers="true")
+    assert not at.exception and not at.error, [e.value for e in at.error]
+    said = words(at)
+    assert "Use \"" in said and "false negatives among" in said
+    table = next(frame.value for frame in at.dataframe if "AUC" in frame.value)
+    assert "★ best" in set(table[""]) and table["AUC"].dropna().between(0, 1).all()
+    rates = next(frame.value for frame in at.dataframe if "sampler" in frame.value)
+    assert {"BM25", "bm25", "ance"} <= set(rates["sampler"]) and rates["all ranks"].dropna().between(0, 100).all()
+    assert "What planted false negatives do to a model" in " ".join(e.value for e in at.subheader)
+    assert len(at.get("plotly_chart")) == 3
+
+
 @pytest.fixture
 def mined(workspace, tmp_path):
     """A mined set of somebody else's, known in the workspace: its corpus."""

@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.audit.advice import advice, verdict
 from core.audit.truth_bench import PRECISION, RECALL, TruthBench
+from core.errors import CorpusError
 from pages.ui.looks import BASELINE, base_figure, draw, name_of, titled, trial_look
 from pages.ui.negatives_charts import false_negative_figure
 from pages.ui.suspects_samplers import dose_response, samplers
@@ -23,8 +24,13 @@ MOST_CURVES = 8
 
 def bench(link: Link, doubted: Doubted) -> None:
     """The sentence, the table of reasons and combinations, the curves, the bands, and the dose-response where trials show it."""
-    with st.spinner("Measuring every reason and combination against truth, half of the queries against the other ..."):
-        found = _bench(doubted.key, doubted)
+    try:
+        with st.spinner("Measuring every reason and combination against truth, half of the queries against the other ..."):
+            found = _bench(doubted.key, doubted)
+    except CorpusError as error:  # truth knows too few of these pairs: no fault of the corpus
+        st.info(plain(str(error)), icon=":material/diamond:")
+        samplers(doubted)
+        return
     st.markdown(f":material/lightbulb: {plain(advice(found))}")
     st.caption(plain(verdict(found)))
     _table(found)

@@ -22,11 +22,10 @@ KINDS = {"source": "source, nothing refused", "preset": "recipe's picks", "trial
 def samplers(doubted: Doubted) -> None:
     """A line for each source, recipe and this trial: its rate of false negatives by band of ranks; asked for by a button."""
     st.subheader("How many false negatives each sampler takes", anchor=False)
-    key = f"suspects.samplers.{'.'.join(doubted.key)}"
-    if not st.session_state.get(key):
+    link = doubted.session.link
+    if not link.value("samplers", False):
         st.caption("Mines every training query by each source and each recipe with this model: some seconds for each thousand queries.")
-        asked = {"icon": ":material/speed:", "key": "suspects.samplers"}
-        st.button("Measure every sampler", on_click=lambda: st.session_state.update({key: True}), **asked)
+        st.button("Measure every sampler", icon=":material/speed:", key="suspects.samplers", on_click=lambda: link.set(samplers=True))
         return
     with st.spinner("Mining with every source and recipe ..."):
         found = _rates(doubted.key, doubted)
