@@ -86,7 +86,7 @@ def _judges(corpus: Corpus, found: list[Verdict]) -> None:
         width="stretch",
         key="verdicts.judges",
         column_config={
-            "judge": st.column_config.TextColumn(width=90),
+            "judge": st.column_config.TextColumn(width=80),
             "verdicts": number(width=62),
             **{SHORT[kind].lower(): number(width=52, help=BUTTONS[kind][0]) for kind in KINDS},
             "by truth": number(
@@ -95,7 +95,7 @@ def _judges(corpus: Corpus, found: list[Verdict]) -> None:
                 help="Of this judge's false and true negatives, the share that the corpus's fuller judgements confirm. Those are not "
                 "complete either: look at what they do not confirm before you call it wrong.",
             ),
-            "last": st.column_config.TextColumn(width=84),
+            "last": st.column_config.TextColumn(width=92),
         },
     )
 
@@ -178,10 +178,10 @@ def _history(session: Session, corpus: Corpus, found: list[Verdict]) -> None:
             "verdict": st.column_config.TextColumn(width=105),
             "query": st.column_config.TextColumn(width=180),
             "document": st.column_config.TextColumn(width=220),
-            "note": st.column_config.TextColumn(width=100),
+            "note": st.column_config.TextColumn(width=90),
             "judge": st.column_config.TextColumn(width=70),
             "from": st.column_config.TextColumn(width=84),
-            "when": st.column_config.TextColumn(width=80),
+            "when": st.column_config.TextColumn(width=90),
         },
     )
     more = f" The newest {MOST_SHOWN:,} of {len(chosen):,} are listed." if len(chosen) > MOST_SHOWN else ""
