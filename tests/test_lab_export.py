@@ -31,6 +31,12 @@ def results(tiny_corpus, tiny_folder, tmp_path_factory) -> TrialResults:
 
 
 @pytest.fixture(scope="module")
+def filtered(tiny_corpus, tiny_folder, tmp_path_factory) -> TrialResults:
+    """A trial whose filters refuse some candidates."""
+    return TrialResults(train_tiny(tiny_corpus, tiny_folder, tmp_path_factory.mktemp("nv") / "trial", "nv-retriever"))
+
+
+@pytest.fixture(scope="module")
 def in_batch(tiny_corpus, tiny_folder, tmp_path_factory) -> TrialResults:
     return TrialResults(train_tiny(tiny_corpus, tiny_folder, tmp_path_factory.mktemp("batch") / "trial", "in-batch"))
 
@@ -67,6 +73,12 @@ def test_the_chosen_pairs_are_those_of_a_plain_loop(results, tiny_corpus, refres
     assert {q: set(docs) for q, docs in found.items()} == {q: set(docs) for q, docs in expected.items()}
     for q, docs in found.items():
         assert docs == sorted(docs, key=lambda d: (*expected[q][d], d))
+
+
+def test_what_a_filter_refused_is_not_kept(filtered, tiny_corpus):
+    kept, all_ = (pairs_by_query(mined_set(filtered, tiny_corpus, Choice(of=of, refresh="all"))) for of in ("kept", "all"))
+    expected = looped(filtered, tiny_corpus, "all", "kept")
+    assert {q: set(docs) for q, docs in kept.items()} == {q: set(docs) for q, docs in expected.items()} and kept != all_
 
 
 def test_orders_and_the_first_of_each_query(results, tiny_corpus):
