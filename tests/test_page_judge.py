@@ -46,14 +46,8 @@ def known(store, folder, corpus) -> str:
     """The link of a corpus, known in the workspace."""
     from core.lab.corpora import add_corpus
 
-    add_corpus(
-        store,
-        spec=str(folder),
-        name=corpus.name,
-        fingerprint=corpus.fingerprint,
-        n_documents=corpus.n_documents,
-        n_queries=corpus.n_queries,
-    )
+    counts = {"n_documents": corpus.n_documents, "n_queries": corpus.n_queries}
+    add_corpus(store, spec=str(folder), name=corpus.name, fingerprint=corpus.fingerprint, **counts)
     return corpus.fingerprint
 
 
@@ -71,7 +65,6 @@ def trained(store, tiny_folder, tiny_corpus, recipe: str) -> str:
     config = TrialConfig(
         corpus=str(tiny_folder),
         corpus_fingerprint=tiny_corpus.fingerprint,
-        corpus_name=tiny_corpus.name,
         recipe=PRESETS[recipe].recipe.to_dict(),
         name=recipe,
         epochs=2,
@@ -219,10 +212,8 @@ def test_the_card_opens_over_the_page(root, corpus_link, trial, tiny_corpus):
 def test_an_imported_set_is_judged_without_any_trial(root, store, tmp_path, verdicts):
     from core.corpus.load import load_corpus
 
-    lines = [
-        {"query": f"what is number {i}", "positive": f"number {i} is the {i}th number", "negative": f"number {i + 1} is not number {i}"}
-        for i in range(12)
-    ]
+    texts = ((f"what is number {i}", f"number {i} is the {i}th number", f"number {i + 1} is not number {i}") for i in range(12))
+    lines = [dict(zip(("query", "positive", "negative"), row, strict=True)) for row in texts]
     path = tmp_path / "mined.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     corpus = load_corpus(path)
