@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.search.cross_words import QUESTIONS, Bags, WordTable
+from core.search.cross_words import QUESTIONS, WordTable
 
 if TYPE_CHECKING:
     from core.corpus.corpus import Corpus
@@ -27,7 +27,7 @@ class PairFeatures:
     """Features of any pair of a corpus. Nothing here is learned, and no label is read.
 
     Every number depends on its pair alone, not on the pairs asked for with it. What belongs to a query (its best documents
-    by BM25 and by pooled static vectors) is found when it is first asked for.
+    by BM25 and by the untrained static encoder) is found when it is first asked for.
     """
 
     def __init__(self, corpus: Corpus, bm25: BM25):
@@ -53,10 +53,16 @@ class PairFeatures:
 
     @cached_property
     def _pooled(self) -> tuple[np.ndarray, np.ndarray]:
-        """Unit vectors of queries and documents: idf-weighted means of word vectors, the mean document taken away."""
-        documents, queries = (pooled(self.words, bags) for bags in (self.words.documents, self.words.queries))
-        common = documents.mean(0, keepdims=True) if len(documents) else np.float32(0)
-        return unit(queries - common), unit(documents - common)
+        """Unit vectors of queries and documents by the untrained static encoder.
+
+        Plain means of token vectors, whose lengths say which tokens matter: they rank better than idf-weighted unit ones.
+        """
+        from core.encode.encoders import StaticEncoder
+
+        model = StaticEncoder().build((), 0)
+        return unit(model.encode_texts(self.corpus.query_texts(), "query")), unit(
+            model.encode_texts(self.corpus.document_texts(), "document")
+        )
 
     @cached_property
     def _doc_weights(self) -> np.ndarray:
@@ -65,7 +71,7 @@ class PairFeatures:
         return (1 / np.sqrt(np.maximum(squares[bags.starts[1:]] - squares[bags.starts[:-1]], EMPTY))).astype(np.float32)
 
     def best(self, query_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """int32 (len(query_rows), DEPTH) twice: the first documents by BM25 and by pooled vectors, -1 = none."""
+        """int32 (len(query_rows), DEPTH) twice: the first documents by BM25 and by the untrained vectors, -1 = none."""
         self._find(np.unique(query_rows))
         return self._lexical[query_rows], self._dense[query_rows]
 
@@ -156,18 +162,6 @@ def levels(scores: np.ndarray) -> np.ndarray:
     best, mean = filled.max(1, initial=0), filled.sum(1) / n
     deviation = np.sqrt(np.where(is_there, (filled - mean[:, None]) ** 2, 0).sum(1) / n)
     return np.column_stack([best, mean, np.maximum(deviation, 0.05 * best)]).astype(np.float32)
-
-
-def pooled(words: WordTable, bags: Bags) -> np.ndarray:
-    """float32 (N, dim): the idf-weighted mean of each text's word vectors, of unit length; zero for an empty text."""
-    import torch
-    from torch.nn.functional import embedding_bag
-
-    weights = torch.from_numpy(words.idf[bags.items])
-    items, starts = torch.from_numpy(bags.items.astype(np.int64)), torch.from_numpy(bags.starts[:-1])
-    with torch.no_grad():
-        summed = embedding_bag(items, torch.from_numpy(words.vectors), starts, mode="sum", per_sample_weights=weights).numpy()
-    return unit(summed)
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
