@@ -210,3 +210,14 @@ def test_weighted_bce_keeps_the_positive_when_nothing_is_allowed():
     none = torch.zeros(2, 3, dtype=torch.bool)
     assert float(signal.loss(torch.tensor([0.9, 0.1]), torch.zeros(2, 3), none)) > 0
     assert float(InfoNCE().loss(torch.tensor([0.9, 0.1]), torch.zeros(2, 3), none)) == 0
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.5], ids=["equal", "weighted"])
+def test_a_query_meets_its_own_mined_negatives_once_beside_a_queue(weight):
+    lanes = (Lane(source=RandomCorpus(), per_query=2, weight=weight),)
+    rows, mined = np.arange(4), np.array([[8, 9], [10, -1], [11, 8], [9, 10]])
+    losses = []
+    for batch in (InBatch(), Queue(size=6)):  # an empty queue adds nothing
+        stepper = stepper_of(batch, mined=lanes)
+        losses.append(stepper.step(Batch(rows, rows, mined, rows[:, None])).loss)
+    assert losses[1] == pytest.approx(losses[0], abs=1e-6)

@@ -191,6 +191,10 @@ class Queue(BatchNegatives):
     )
     size: int = param(1024, "documents kept", unit="documents", ge=1, le=1_000_000)
 
+    @property
+    def shares_mined(self):
+        return True
+
     def start(self, dim):
         return _start_queue(self.size, dim)
 
