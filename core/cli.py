@@ -125,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--no-cross", action="store_true", help="do without a cross-encoder")
     audit.add_argument("--splits", type=int, default=5, metavar="N", help="random halves of the queries for the truth bench (default: 5)")
     audit.add_argument("--dose", action="store_true", help="train on growing shares of hidden positives instead, and compare")
-    audit.add_argument("--shares", default="0,0.5,1", metavar="P,...", help="with --dose: shares to hide (default: 0,0.5,1)")
+    audit.add_argument("--shares", default="0,0.25,0.5", metavar="P,...", help="with --dose: shares to hide (default: 0,0.25,0.5)")
     audit.add_argument("--seeds", type=int, default=3, metavar="N", help="with --dose: trials a recipe and share (default: 3)")
     audit.add_argument("--epochs", type=int, metavar="N", help="with --dose: epochs of each trial")
     bench = commands.add_parser("bench", parents=[everywhere], help="measure speed side by side with the peers")

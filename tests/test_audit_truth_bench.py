@@ -160,6 +160,7 @@ def test_the_command_audits_a_trial_and_doses(tiny_folder, workspace, tmp_path, 
     code, dose = command("audit", tiny_folder, "--dose", "--shares", "0,1", "--seeds", 1, "--epochs", 1, capsys=capsys)
     assert code == 0 and len(dose["doses"]) == 4 and set(dose["gaps"]) == {"0", "1"} and dose["measure"] == "truth.RR@10"
     assert [d["hidden"] for d in dose["doses"]] == [0, dose["doses"][1]["hidden"]] * 2 and dose["doses"][1]["hidden"] > 0
+    assert dose["sentence"].startswith("With 0% hidden") and "RR@10 against truth" in dose["sentence"]
     by_hand = TrialResults(dose["trials"][0]).per_query()["truth.RR@10"].to_numpy()
     assert dose["doses"][0]["mean"] == pytest.approx(by_hand[~np.isnan(by_hand)].mean())
     code, again = command("audit", tiny_folder, "--dose", "--shares", "0,1", "--seeds", 1, "--epochs", 1, capsys=capsys)

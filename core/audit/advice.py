@@ -7,6 +7,8 @@ import numpy as np
 from core.audit.truth_bench import PRECISION, RECALL, Measured, TruthBench
 from core.audit.truth_combine import CEILING
 
+VOTES = ("any", "k-of-n")
+
 
 def advice(bench: TruthBench) -> str:
     """Which reason or combination to use and from which value on, what it then finds, and on how much that rests."""
@@ -15,7 +17,9 @@ def advice(bench: TruthBench) -> str:
     # A regression on half of truth shows what is possible; nobody has that many verdicts.
     usable = max((m for m in bench.combinations if m.key != CEILING), key=lambda m: m.tuned_f1)
     best = usable if usable.tuned_f1 > single.tuned_f1 else single
-    sentence = f'Use "{best.title}" from {best.threshold:.2f}: {_finds(best)} ({rests}).'
+    # A vote's own scale says nothing; what counts are its reasons and their thresholds.
+    told = f"{best.about}" if best.key in VOTES else f"from {best.threshold:.2f}"
+    sentence = f'Use "{best.title}", {told}: {_finds(best)} ({rests}).'
     if best is not single:
         sentence += f' As a single reason, "{single.title}" from {single.threshold:.2f} is the best: {_finds(single)}.'
     if np.isfinite(best.strict_precision) and best.strict_recall > 0:

@@ -20,7 +20,7 @@ from core.sampling.presets import PRESETS, preset
 from core.train.config import TrialConfig
 from core.train.results import TrialResults
 
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+SHARES = (0.0, 0.25, 0.5)  # of the positives of queries with several; each keeps one, so that more is hardly possible
 NAIVE = "ance"
 GUARDED = ("ance-denoised", "nv-retriever")  # the first that exists
 SEED = 20_260
@@ -55,12 +55,18 @@ class DoseResponse:
             return "Only one recipe has finished trials at a share; there is nothing to compare yet."
         least, most = min(self.gaps), max(self.gaps)
         told = [
-            f"with {share:.0%} hidden the guarded recipe is {gap.mean:+.3f} {self.measure} from the naive one "
+            f"with {share:.0%} hidden the guarded recipe is {gap.mean:+.3f} {self.said} from the naive one "
             f"(95 % band {gap.low:+.3f} to {gap.high:+.3f}, p = {gap.p:.3f})"
             for share, gap in sorted(self.gaps.items())
             if share in (least, most)
         ]
-        return "; ".join(told).capitalize() + "."
+        return "W" + "; ".join(told)[1:] + "."
+
+    @property
+    def said(self) -> str:
+        """The measure in words."""
+        against, name = self.measure.split(".", 1)
+        return f"{name} against {'truth' if against == 'truth' else 'the labels'}"
 
 
 def guarded_recipe() -> str:

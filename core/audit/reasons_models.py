@@ -34,7 +34,7 @@ class CrossEncoderSays(Reason):
     cost = "medium"
     needs = ("cross",)
     source = ROCKETQA
-    threshold: float = param(0.5, "probability from which a candidate is doubted", ge=0.0, le=1.0)
+    threshold: float = param(0.75, "probability from which a candidate is doubted", ge=0.0, le=1.0)
 
     def doubt(self, query_rows, doc_rows, evidence):
         found = evidence.once("cross", query_rows, doc_rows, lambda: evidence.cross.probabilities(query_rows, doc_rows))

@@ -226,7 +226,7 @@ def audit_dose(
             train_here(folder, print_line=lambda line: None)
         folders.append(folder)
     response = gather([TrialResults(folder) for folder in folders])
-    print_line(f"\n{response.measure} on held-out queries, by the share of training positives hidden")
+    print_line(f"\n{response.said} on held-out queries, by the share of training positives hidden")
     for dose in response.doses:
         band = f"{dose.quality.mean:.4f} [{dose.quality.low:.4f}, {dose.quality.high:.4f}]"
         print_line(f"  {dose.recipe:44} {dose.asked:4.0%}  {dose.hidden:5} labels hidden  FN {dose.false_negative_rate:6.2%}  {band}")
