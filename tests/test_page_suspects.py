@@ -148,6 +148,28 @@ def test_the_link_opens_a_card_that_can_be_judged(root, trial, corpus_link, tiny
     assert shown(judged)["judged"].tolist() == ["false negative"] and tile(judged, "Verdicts") == "1"
 
 
+def test_the_card_uses_the_pages_thresholds(root, trial, corpus_link, tiny_corpus, workspace):
+    from core.train.results import TrialResults
+
+    results = TrialResults(workspace / "trials" / trial)
+    pair = next(row for row in results.candidates(results.tables()).to_pylist() if row["kept"])
+    query, doc = tiny_corpus.query_ids([pair["query_row"]])[0], tiny_corpus.doc_ids([pair["doc_row"]])[0]
+    at = page(root, corpus=corpus_link, trial=trial, query=query, doc=doc, reasons="score:0.123")
+    said = next(frame.value for frame in at.dataframe if "what it means" in frame.value)
+    assert said.loc[said["reason"] == "Scores high", "from"].tolist() == [0.123]
+
+
+def test_a_button_trains_the_cross_encoder_and_it_becomes_a_column(root, trial, corpus_link):
+    at = page(root, corpus=corpus_link, trial=trial)
+    assert "cross p" not in shown(at).columns
+    at.button(key="suspects.cross").click().run()
+    assert not at.exception and not at.error
+    assert "Cross-encoder trained in" in words(at) or "Cross-encoder" in words(at)
+    table = shown(at)
+    assert table["cross p"].between(0, 1).all()
+    assert "suspects.cross" not in {button.key for button in at.button}
+
+
 def test_a_trial_that_mines_nothing_is_told_and_another_set_is_shown(root, workspace, corpus_link, tiny_corpus, tiny_folder):
     train_tiny(tiny_corpus, tiny_folder, workspace / "trials" / "20260101-bbbbbb", "in-batch")
     at = page(root, corpus=corpus_link, trial="20260101-bbbbbb")

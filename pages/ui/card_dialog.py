@@ -18,6 +18,7 @@ from pages.ui.problems import problems_shown
 if TYPE_CHECKING:
     from core.audit.card import Cards
     from core.audit.evidence import Evidence
+    from core.audit.reason import Reason
     from pages.ui.frame import Session
 
 TITLE, ICON = "Why this document?", ":material/manage_search:"
@@ -26,13 +27,14 @@ _NONCE = "card.closed"
 
 @dataclass(frozen=True)
 class Desk:
-    """What a card on a page is made from: the visit, the cards, the evidence for reasons (asked for when a card is drawn), and
-    the trial whose cards these are ("" = none), so that the others can be told apart."""
+    """What a card on a page is made from: the visit, the cards, the evidence for reasons (asked for when a card is drawn), the
+    trial whose cards these are ("" = none), so that the others can be told apart, and reasons whose thresholds the page chose."""
 
     session: Session
     cards: Cards
     evidence: Callable[[], Evidence] | None = None
     trial: str = ""
+    reasons: Sequence[Reason] = ()
 
 
 def n_closed() -> int:

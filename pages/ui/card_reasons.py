@@ -46,8 +46,10 @@ def draw_evidence(desk: Desk, card: WhyCard, key: str) -> None:
         return
     from core.audit.reasons import default_reasons
 
+    chosen = {reason.key: reason for reason in desk.reasons}
+    reasons = [chosen.get(reason.key, reason) for reason in default_reasons()]
     with st.spinner("Asking every reason ..."):
-        said = said_of(desk.evidence(), default_reasons(), card.query_row, card.doc_row)
+        said = said_of(desk.evidence(), reasons, card.query_row, card.doc_row)
     draw_reasons(said, key)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def suspects_list(link: Link, doubted: Doubted, table: SuspectTable, verdicts: M
             if n_pages > 1:
                 link.bind(st.pagination, "page", n_pages, default=1, ge=1, le=n_pages)
     if link.value("doc", ""):
-        card_over(doubted.desk, steps=steps)
+        card_over(replace(doubted.desk, reasons=table.reasons), steps=steps)
 
 
 def _filtered(link: Link, doubted: Doubted, table: SuspectTable, verdicts: Mapping[tuple[str, str], str]) -> np.ndarray:
