@@ -182,7 +182,11 @@ def test_the_script_trains_a_step_by_itself(results, tiny_corpus, tmp_path):
     texts = tiny_corpus.document_texts()[:5]
     before, after = untrained.encode_texts(texts, "document"), trained.encode(texts)
     before /= np.linalg.norm(before, axis=1, keepdims=True)
-    # One step from the same start: near it, and not on it.
+    weights = dict(trained[0].named_parameters())["embedding.weight"].detach().numpy()
+    # One step from the same start: every row that the batch used moved by the learning rate at most, all others stand still.
+    moved = np.abs(weights - untrained.state()["shared"])
+    assert weights.dtype == np.float32 and moved.max() == pytest.approx(results.config.learning_rate, rel=1e-3)
+    assert 0 < (moved.max(1) > 0).sum() < 500
     assert 0.5 < (before * after).sum(1).min() and not np.allclose(before, after, atol=1e-3)
 
 
@@ -253,6 +257,26 @@ def test_the_scripts_loss_is_the_trials(signal, batch, similarity):
     assert float(theirs) == pytest.approx(float(piece.loss(positive, negative, is_allowed)), rel=1e-5)
 
 
+def test_the_scripts_optimiser_is_sparse_adam():
+    import torch
+
+    space: dict = {"__file__": "train.py", "__name__": "script"}
+    exec(compile(training_script(TrialConfig(corpus="x", recipe=PRESETS["bm25"].recipe.to_dict()), 1), "train.py", "exec"), space)
+    torch.manual_seed(0)
+    start = torch.randn(50, 4)
+    ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    optimizers = space["RowAdam"]([ours], lr=0.01), torch.optim.SparseAdam([theirs], lr=0.01)
+    for _ in range(6):
+        rows = torch.randperm(50)[:9]
+        gradient = torch.zeros(50, 4)
+        gradient[rows] = torch.randn(9, 4)
+        ours.grad, theirs.grad = gradient, gradient.to_sparse(1)
+        for optimizer in optimizers:
+            optimizer.step()
+    assert torch.allclose(ours, theirs, atol=1e-6) and not torch.allclose(ours, start, atol=1e-3)
+    assert space["make_optimizer"](torch.nn.Linear(2, 2)) is None
+
+
 def test_a_name_cannot_break_out_of_the_script():
     name = '"""\nimport os\nos.system("true")\n"""\\'
     config = TrialConfig(corpus="x", recipe=PRESETS["bm25"].recipe.to_dict(), name=name, corpus_name="{x} %s \\N{BELL}")
@@ -266,6 +290,6 @@ def test_a_name_cannot_break_out_of_the_script():
 def test_what_differs_is_said(results):
     text = training_script(results.config, 4, n_minings=3, notes=("9 queries have fewer.",))
     head = text.split('"""')[1]
-    assert "mined 3 tables" in head and "AdamW" in head and "9 queries have fewer." in head and "NO_DUPLICATES" in head
+    assert "mined 3 tables" in head and "another random order" in head and "9 queries have fewer." in head and "NO_DUPLICATES" in head
     assert text == training_script(results.config, 4, n_minings=3, notes=("9 queries have fewer.",))
     assert json.dumps(results.config.epochs) in text

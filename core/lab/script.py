@@ -65,8 +65,6 @@ def differences(config: TrialConfig, n_negatives: int, n_minings: int) -> list[s
     """What the script does otherwise than the trial did, one sentence each."""
     recipe = config.recipe_value
     found = [
-        "Optimiser: the trial's Adam moved only the token rows that a batch used; the trainer's AdamW (weight decay 0) moves "
-        "every row that ever had a gradient, at each step.",
         "Order of the pairs: another random order, from the same seed.",
     ]
     if recipe.batch.key != "none":

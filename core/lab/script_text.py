@@ -34,6 +34,44 @@ HERE = Path(__file__).resolve().parent
 
 {loss}
 
+class RowAdam(torch.optim.Optimizer):
+    """Adam that moves only the token rows that a batch used (the update of torch.optim.SparseAdam), as the trial's did.
+
+    AdamW over the whole table would go on moving every row for many steps after its last gradient: at this learning rate that
+    throws away what the starting vectors know.
+    """
+
+    def __init__(self, parameters, lr):
+        super().__init__(parameters, {{"lr": lr, "betas": (0.9, 0.999), "eps": 1e-8}})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            (first, second), eps = group["betas"], group["eps"]
+            for table in group["params"]:
+                if table.grad is None:
+                    continue
+                state = self.state[table]
+                if not state:
+                    state.update(step=0, mean=torch.zeros_like(table), square=torch.zeros_like(table))
+                state["step"] += 1
+                rows = table.grad.flatten(1).any(1).nonzero()[:, 0]
+                gradient = table.grad[rows]
+                mean = state["mean"][rows].lerp(gradient, 1 - first)
+                square = state["square"][rows].lerp(gradient.square(), 1 - second)
+                state["mean"][rows], state["square"][rows] = mean, square
+                size = group["lr"] * (1 - second ** state["step"]) ** 0.5 / (1 - first ** state["step"])
+                table[rows] -= size * mean / (square.sqrt() + eps)
+
+
+def make_optimizer(model):
+    """RowAdam where all weights are token tables; None (the trainer's AdamW) for another model given with --model."""
+    bags = [module for module in model.modules() if isinstance(module, torch.nn.EmbeddingBag)]
+    if sum(len(list(bag.parameters())) for bag in bags) < len(list(model.parameters())):
+        return None
+    return RowAdam(model.parameters(), lr=LEARNING_RATE)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default=str(HERE / "{data}"))
@@ -59,7 +97,8 @@ def main():
         save_strategy="no",
         report_to="none",
     )
-    SentenceTransformerTrainer(model=model, args=arguments, train_dataset=data, loss=make_loss(model)).train()
+    settings = {{"model": model, "args": arguments, "train_dataset": data, "loss": make_loss(model)}}
+    SentenceTransformerTrainer(**settings, optimizers=(make_optimizer(model), None)).train()
     model.save(options.out)
     print(f"saved {{options.out}}")
 
@@ -79,7 +118,8 @@ _WORDLLAMA = '''def wordllama_files():
     tokenizer = Tokenizer.from_file(str(place / "tokenizers/l2_supercat_tokenizer_config.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    return tokenizer, load_file(place / "weights/l2_supercat_256.safetensors")["embedding.weight"]
+    vectors = load_file(place / "weights/l2_supercat_256.safetensors")["embedding.weight"]
+    return tokenizer, vectors.astype("float32")  # the file holds half precision, too little to train in
 
 '''
 
