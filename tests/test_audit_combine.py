@@ -63,12 +63,13 @@ def test_learning_equals_a_pipeline_of_scikit_learn():
 
 
 def test_the_held_out_estimate_never_sees_the_query():
-    # Noise and one verdict a query: what is learned cannot carry over, so the held-out ranking is no better than chance.
+    # Sixty columns of noise can be learned by heart; what is learned so does not carry over to another query.
     rng = np.random.default_rng(3)
-    table = {r.key: rng.random(400).astype(np.float32) for r in REASONS}
+    table = {f"noise {i}": rng.random(400).astype(np.float32) for i in range(60)}
     lessons = Lessons(table, rng.random(400) < 0.5, np.repeat(np.arange(80), 5))
     found = held_out_probabilities(list(table), lessons)
-    assert not np.isnan(found).any() and abs(auc(lessons.is_false, found) - 0.5) < 0.1
+    assert auc(lessons.is_false, learn(list(table), lessons).probabilities(table)) > 0.7
+    assert not np.isnan(found).any() and abs(auc(lessons.is_false, found) - 0.5) < 0.08
 
 
 def test_too_few_verdicts_are_refused_in_words():

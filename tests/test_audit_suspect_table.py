@@ -114,7 +114,8 @@ def test_columns_are_kept_and_thresholds_do_not_spoil_them(tiny_corpus, trial, c
     assert sorted((trial.folder / "suspects").iterdir()) == files
 
 
-def test_another_guide_does_not_read_the_kept_columns(tiny_corpus, trial, context, table):
+def test_another_guide_does_not_read_the_kept_columns(tiny_corpus, trial, context, evidence, table):
+    suspects_of_trial(tiny_corpus, trial, context, evidence=evidence)
     other = evidence_of_trial(tiny_corpus, trial, context, guide=trial.snapshot(trial.snapshots()[1]))
     found = suspects_of_trial(tiny_corpus, trial, context, evidence=other)
     assert not np.array_equal(found.doubts["guide"], table.doubts["guide"])
