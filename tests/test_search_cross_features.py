@@ -34,20 +34,21 @@ def test_analogies_leave_out_the_own_query_and_fold(tiny):
     features = PairFeatures(corpus, bm25)
     task = make_task(corpus, features.best, 3, 5)
     analogies = Analogies(features, task)
-    asks, says = analogies._vectors
     queries, docs = every_pair(corpus, 4)
     found = analogies.of(queries, docs, 1)
-    for i in range(0, len(queries), 13):
-        others = [q for q in np.flatnonzero(task.fold_of >= 0) if q != queries[i] and task.fold_of[q] != 1]
-        others = sorted(others, key=lambda q: (-float(asks[queries[i]].astype(float) @ asks[q].astype(float)), q))[:12]
-        rows = []
-        for q in others:
-            positives = task.doc_rows[task.query_rows == q]
-            near = max([max(0.0, float(says[p] @ says[docs[i]])) for p in positives if p != docs[i]], default=0.0)
-            rows.append((max(0.0, float(asks[queries[i]] @ asks[q])), near))
-        weight = sum(a * a for a, _ in rows)
-        expected = [max(a * n for a, n in rows), sum(a * a * n for a, n in rows) / max(weight, 1e-6), max(n for _, n in rows)]
-        assert found[i] == pytest.approx(expected, abs=1e-5)
+    assert found.shape == (len(queries), 6)
+    for first, (asks, says) in ((0, analogies._vectors), (3, features.pooled)):
+        for i in range(0, len(queries), 13):
+            others = [q for q in np.flatnonzero(task.fold_of >= 0) if q != queries[i] and task.fold_of[q] != 1]
+            others = sorted(others, key=lambda q: (-float(asks[queries[i]].astype(float) @ asks[q].astype(float)), q))[:12]
+            rows = []
+            for q in others:
+                positives = task.doc_rows[task.query_rows == q]
+                near = max([max(0.0, float(says[p] @ says[docs[i]])) for p in positives if p != docs[i]], default=0.0)
+                rows.append((max(0.0, float(asks[queries[i]] @ asks[q])), near))
+            weight = sum(a * a for a, _ in rows)
+            expected = [max(a * n for a, n in rows), sum(a * a * n for a, n in rows) / max(weight, 1e-6), max(n for _, n in rows)]
+            assert found[i, first : first + 3] == pytest.approx(expected, abs=1e-5)
 
 
 def plain_interactions(words: WordTable, features: PairFeatures, query: int, doc: int) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Analogies: how like the document is what answered the training queries that are asked in the same words.
 
-Names and rare words are left out on both sides, so that "cooking method for kimchi" is like "how do you prepare couscous" for
-what is asked, not for what it is asked about.
+Twice: with whole texts, and with names and rare words left out on both sides, so that "cooking method for kimchi" is like
+"how do you prepare couscous" for what is asked, not for what it is asked about.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MOST_POSITIVES = 6
 #: A word in this share of the texts, or more, says what is asked, not about what.
 COMMON_SHARE = 0.002
 RANDOM_DIM = 128
-NAMES = ("analogy, best", "analogy, mean", "analogy, best document")
+NAMES = tuple(f"{space}, {how}" for space in ("asked alike", "alike") for how in ("best", "mean", "best document"))
 
 
 class Analogies:
@@ -59,20 +59,25 @@ class Analogies:
         return rows
 
     def of(self, query_rows: np.ndarray, doc_rows: np.ndarray, fold: int) -> np.ndarray:
-        """float32 (N, 3) for the network that was not trained on ``fold``."""
+        """float32 (N, len(NAMES)) for the network that was not trained on ``fold``."""
+        asked, places = np.unique(query_rows, return_inverse=True)
+        spaces = (self._vectors, self.features.pooled)
+        return np.concatenate([self._in_space(*space, asked, places.reshape(-1), doc_rows, fold) for space in spaces], axis=1)
+
+    def _in_space(
+        self, asks: np.ndarray, says: np.ndarray, asked: np.ndarray, places: np.ndarray, doc_rows: np.ndarray, fold: int
+    ) -> np.ndarray:
         from core.search.cross_loops import analogies
 
-        asked, places = np.unique(query_rows, return_inverse=True)
-        asks, says = self._vectors
         alike = asks[asked].astype(np.float64) @ asks[self.queries].astype(np.float64).T
         alike[:, self.task.fold_of[self.queries] == fold] = -np.inf
         alike[asked[:, None] == self.queries] = -np.inf
         nearest = np.argsort(-alike, axis=1, kind="stable")[:, :NEIGHBOURS]
         likeness = np.take_along_axis(alike, nearest, 1)
         neighbours = np.where(np.isfinite(likeness), nearest, -1).astype(np.int64)
-        found = np.empty((len(query_rows), len(NAMES)), np.float32)
+        found = np.empty((len(doc_rows), 3), np.float32)
         analogies(
-            places.reshape(-1).astype(np.int64), np.ascontiguousarray(doc_rows, np.int64), neighbours,
+            places.astype(np.int64), np.ascontiguousarray(doc_rows, np.int64), neighbours,
             np.where(np.isfinite(likeness), likeness, 0).astype(np.float32), self._positives, says, found,
         )  # fmt: skip
         return found

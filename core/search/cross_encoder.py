@@ -31,7 +31,7 @@ __all__ = [
 ]  # fmt: skip
 
 #: Raise it when results change for equal pieces: what was kept under the old one is then left alone.
-VERSION = 3
+VERSION = 4
 class CrossEncoder(Piece):
     """Base of the cross-encoders."""
 
@@ -95,8 +95,8 @@ class EmbeddedCrossEncoder(CrossEncoder):
     How: for each pair some sixty numbers are computed without any label: how much of the query's idf is found, exactly, by stem
     or by the nearest static word vector, in both directions and in the title; the weakest telling word (another thing is meant);
     kernel pooling over all word similarities; names, numbers and negations; BM25 and cosine beside the query's own best; and how
-    well the document agrees with what a first search finds. Three more compare it with the labelled answers of other queries that
-    ask in the same words. An ensemble of small networks learns from them which labelled pairs belong together.
+    well the document agrees with what a first search finds. Six more compare it with the labelled answers of other queries that
+    ask alike. An ensemble of small networks learns from them which labelled pairs belong together.
 
     Fails where the answer shares neither words nor near words with the query, where order decides the meaning, and with few
     labels: from fewer than eight training queries it learns nothing and says so.

@@ -52,7 +52,7 @@ class PairFeatures:
         return (*INTERACTIONS, *SCORES, *(f"asks {name}" for name in QUESTIONS))
 
     @cached_property
-    def _pooled(self) -> tuple[np.ndarray, np.ndarray]:
+    def pooled(self) -> tuple[np.ndarray, np.ndarray]:
         """Unit vectors of queries and documents by the untrained static encoder.
 
         Plain means of token vectors, whose lengths say which tokens matter: they rank better than idf-weighted unit ones.
@@ -109,7 +109,7 @@ class PairFeatures:
     def _scores(self, asked: np.ndarray, places: np.ndarray, query_rows: np.ndarray, doc_rows: np.ndarray) -> np.ndarray:
         from core.search.exact import score_pairs
 
-        queries, documents = self._pooled
+        queries, documents = self.pooled
         lexical = self.bm25.score_pairs(self.corpus.query_texts(asked), places, doc_rows)
         cosine = score_pairs(queries, documents, query_rows, doc_rows)
         levels = self._levels[query_rows]
@@ -143,7 +143,7 @@ class PairFeatures:
         if not len(rows):
             return
         lexical = self.bm25.search(self.corpus.query_texts(rows), DEPTH)
-        queries, documents = self._pooled
+        queries, documents = self.pooled
         dense = top_k(queries[rows], documents, DEPTH)
         self._lexical[rows], self._dense[rows] = lexical.doc_rows, dense.doc_rows
         self._levels[rows] = np.concatenate([levels(lexical.scores), levels(dense.scores)], axis=1)
