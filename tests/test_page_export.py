@@ -10,7 +10,7 @@ import pyarrow.parquet as parquet
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.lab.bundle import write_bundle
+from core.lab.bundle import open_bundle, write_bundle
 from core.lab.store import Store
 from tests.trained import train_tiny
 
@@ -150,3 +150,23 @@ def test_a_bundle_comes_in_on_the_first_page(root, known, tiny_corpus, tiny_fold
     at.file_uploader[0].upload("b.zip", b"no zip", "application/zip")
     at.button[0].click().run()
     assert not at.exception and "is not a zip" in at.error[0].value
+
+
+def test_an_opened_bundle_shows_the_same(root, known, tiny_corpus, tiny_folder, tmp_path):
+    row = trial(known, tiny_corpus, tiny_folder, "ance")
+    write_bundle(row, tmp_path / "b.zip", with_corpus=True)
+    twin = open_bundle(known, tmp_path / "b.zip")
+    query = tiny_corpus.query_ids(tiny_corpus.split_query_rows("train"))[2]
+    views = [("negatives", {"view": "trial"}), ("negatives", {"query": query}), ("map", {})]
+    for name, link in views:
+        shown = []
+        for found in (row, twin):
+            at = AppTest.from_file(str(root / f"pages/{name}.py"), default_timeout=60)
+            for key, value in {"corpus": tiny_corpus.fingerprint, "trial": found.id, **link}.items():
+                at.query_params[key] = value
+            at.run()
+            assert not at.exception and not at.error
+            figures = [chart.proto.spec for chart in at.get("plotly_chart")]
+            shown.append((figures, [frame.value.to_dict("list") for frame in at.dataframe], [m.value for m in at.metric]))
+        # As text, since a cell may be NaN, which equals nothing; the trial's own id is the one thing that differs.
+        assert repr(shown[0]).replace(row.id, "ID") == repr(shown[1]).replace(twin.id, "ID") and any(shown[0])
