@@ -74,6 +74,9 @@ class KOfN(Combination):
     source = AnyReason.source
     k: int = param(2, "reasons that must reach their thresholds", unit="reasons", ge=1, le=100)
 
+    def summary(self) -> str:
+        return f"{self.k} of n reasons"
+
     def decide(self, reasons, doubts, lessons=None):
         degrees = _degrees(reasons, doubts)
         if self.k > len(degrees):

@@ -11,7 +11,7 @@ import numpy as np
 from core.audit.evidence import Evidence, evidence_of_trial
 from core.audit.suspect_table import SuspectTable, suspects_of_trial
 from core.corpus.corpus import Corpus
-from core.errors import ParameterError, TrialError
+from core.errors import CorpusError, ParameterError, TrialError
 from core.lab.workspace import Workspace
 from core.sampling.context import MiningContext, Vectors
 from core.train.results import TrialResults
@@ -168,7 +168,12 @@ def _against_truth(corpus: Corpus, evidence: Evidence, table: SuspectTable, n_sp
     for rate in rates:
         bands = "  ".join(f"{b.label}: {b.rate:.2%} [{b.low:.2%}, {b.high:.2%}]" for b in (rate.bands or (rate.overall,)))
         print_line(f"  {rate.kind:7} {rate.name:24} {bands}")
-    bench = truth_bench(corpus, table, n_splits=n_splits)
+    answer: dict[str, Any] = {"false_negative_rate": [rate.to_dict() for rate in rates]}
+    try:
+        bench = truth_bench(corpus, table, n_splits=n_splits)
+    except CorpusError as error:  # too little truth to measure reasons on: everything else is still worth its line
+        print_line(f"\n{error}")
+        return answer | {"verdict": str(error)}
     print_line(
         f"\n{bench.n_pairs:,} candidates of {bench.n_queries:,} queries, {bench.n_false:,} of them false negatives. "
         f"Thresholds from one half of the queries, figures from the other, means over {bench.n_splits} splits."
@@ -185,7 +190,7 @@ def _against_truth(corpus: Corpus, evidence: Evidence, table: SuspectTable, n_sp
         print_line(f"  {m.title}: {m.about}")
     print_line(f"\n{verdict(bench)}\n{advice(bench)}")
     measured = {m.key: m.to_dict() for m in bench.reasons}
-    return {
+    return answer | {
         "n_false_negatives": bench.n_false,
         "counted": bench.counted,
         "reasons": {key: {**found, "n_flagged": int(table.flags[key].sum())} for key, found in measured.items()},
@@ -194,7 +199,6 @@ def _against_truth(corpus: Corpus, evidence: Evidence, table: SuspectTable, n_sp
         "reaches": bench.reaches,
         "verdict": verdict(bench),
         "advice": advice(bench),
-        "false_negative_rate": [rate.to_dict() for rate in rates],
     }
 
 
