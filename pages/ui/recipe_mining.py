@@ -15,6 +15,7 @@ import streamlit as st
 
 from core.errors import TrialError
 from core.sampling.context import CorpusIndex, MiningContext, Vectors
+from pages.ui import services
 
 if TYPE_CHECKING:
     from core.audit.preview import Preview
@@ -55,7 +56,7 @@ def encodings(fingerprint: str, who: str, encoder: str, _corpus: Corpus, _folder
 @st.cache_resource(max_entries=4, show_spinner=False)
 def corpus_index(fingerprint: str, _corpus: Corpus) -> CorpusIndex:
     """The corpus's lexical index, protected pairs and near copies, once for all visitors."""
-    return CorpusIndex(_corpus)
+    return CorpusIndex(_corpus, cross_folder=services.workspace().cache / "cross")
 
 
 def shared_context(corpus: Corpus) -> MiningContext:
