@@ -19,16 +19,17 @@ def evidence(tiny_corpus) -> Evidence:
     return Evidence(tiny_corpus, MiningContext(tiny_corpus, lambda which: vectors), vectors, guide=None)
 
 
-def test_each_querys_best_documents_without_its_positives_and_their_copies(evidence, tiny_corpus):
-    table = suspects_of_top(evidence, depth=7)
+@pytest.mark.parametrize("depth", [7, 50])  # 50 of 60 documents: there a copy would be among them
+def test_each_querys_best_documents_without_its_positives_and_their_copies(evidence, tiny_corpus, depth):
+    table = suspects_of_top(evidence, depth=depth)
     texts = tiny_corpus.document_texts()
     unit = [m / np.linalg.norm(m, axis=1, keepdims=True) for m in (evidence.vectors.queries, evidence.vectors.documents)]
     rows = tiny_corpus.split_query_rows("train")
-    assert sorted(set(table.query_row.tolist())) == rows.tolist() and len(table) == 7 * len(rows)
+    assert sorted(set(table.query_row.tolist())) == rows.tolist() and len(table) == depth * len(rows)
     for query_row in rows:
         answers = {texts[d] for d in tiny_corpus.positives.positives(int(query_row))}
         scores = unit[1] @ unit[0][query_row]
-        best = [d for d in np.argsort(-scores, kind="stable") if texts[d] not in answers][:7]
+        best = [d for d in np.argsort(-scores, kind="stable") if texts[d] not in answers][:depth]
         own = table.query_row == query_row
         assert dict(zip(table.doc_row[own].tolist(), table.rank[own].tolist(), strict=True)) == {d: i + 1 for i, d in enumerate(best)}
     pairs = list(zip(table.query_row.tolist(), table.doc_row.tolist(), strict=True))

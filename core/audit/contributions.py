@@ -99,13 +99,11 @@ def _joined(text: str, spans: np.ndarray, shares: np.ndarray) -> tuple[Stretch, 
         is_word = at < len(words) and words[at, 0] < end
         place = (int(words[at, 0]), int(words[at, 1])) if is_word else (start, end)
         found[place] = found.get(place, 0.0) + share
-    stretches, reached = [], 0
+    stretches: list[Stretch] = []
     for (start, end), share in sorted(found.items()):
-        start = max(start, reached)  # signs before a word may belong to a token that reaches into it
-        if stretches and start >= end:
+        if stretches and start == end:  # a sign without a letter of its own in the text, such as the dot that lowering sets free
             last = stretches[-1]
             stretches[-1] = Stretch(last.start, last.end, last.share + share)
-            continue
-        stretches.append(Stretch(start, end, share))
-        reached = end
+        else:
+            stretches.append(Stretch(start, end, share))
     return tuple(stretches)
