@@ -19,13 +19,13 @@ def evidence(tiny_corpus) -> Evidence:
     return Evidence(tiny_corpus, MiningContext(tiny_corpus, lambda which: vectors), vectors, guide=None)
 
 
-@pytest.mark.parametrize("depth", [7, 50])  # 50 of 60 documents: there a copy would be among them
+@pytest.mark.parametrize("depth", [7, 60])  # 60: all documents, so that a copy would be among them
 def test_each_querys_best_documents_without_its_positives_and_their_copies(evidence, tiny_corpus, depth):
     table = suspects_of_top(evidence, depth=depth)
     texts = tiny_corpus.document_texts()
     unit = [m / np.linalg.norm(m, axis=1, keepdims=True) for m in (evidence.vectors.queries, evidence.vectors.documents)]
     rows = tiny_corpus.split_query_rows("train")
-    assert sorted(set(table.query_row.tolist())) == rows.tolist() and len(table) == depth * len(rows)
+    assert sorted(set(table.query_row.tolist())) == rows.tolist()
     for query_row in rows:
         answers = {texts[d] for d in tiny_corpus.positives.positives(int(query_row))}
         scores = unit[1] @ unit[0][query_row]
