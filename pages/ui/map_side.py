@@ -55,10 +55,10 @@ def neighbour_table(link: Link, view: View, first_step: int) -> None:
     taken = [view.title(int(row)) for row in rows]
     columns = {
         "rank": view.ranks[rows],
-        "was": then,
         "role": [SIGNS[view.role_for(int(row))].split()[0] for row in rows],
-        "score": view.scores[rows],
         "document": [shorten(f"{title}: {text}" if title else text, 160) for _, title, text in taken],
+        "score": view.scores[rows],
+        "was": then,
     }
     st.markdown(f"**Nearest in the full space** :gray[({view.trial.labels[view.step]})]")
     key = f"map.neighbours.{view.query_row}.{view.step}.{n_closed()}"
@@ -85,7 +85,7 @@ def neighbour_table(link: Link, view: View, first_step: int) -> None:
                 width=44, help=f"Its rank at the first snapshot ({view.trial.labels[first_step]})."
             ),
             "role": st.column_config.TextColumn(width=42, help=f"For this query. {roles}"),
-            "document": st.column_config.TextColumn(help="Title and text."),
+            "document": st.column_config.TextColumn(width=150, help="Title and text. Tick the box left of a row for its why-card."),
             "score": st.column_config.NumberColumn(
                 format="%.3f", width=56, help="Similarity to the query; larger = closer."
             ),
