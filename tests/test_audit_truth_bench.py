@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -20,7 +21,10 @@ from core.cli import main
 from core.corpus.judgements import Judgements
 from core.corpus.load import load_corpus
 from core.errors import CorpusError, ParameterError
+from core.lab.audited import other_trials
 from core.sampling.context import MiningContext
+from core.sampling.recipe import Recipe
+from core.train.config import TrialConfig, write_config
 from core.train.results import TrialResults
 from core.train.vectors import untrained_vectors
 from tests.small import make_corpus
@@ -172,3 +176,13 @@ def test_the_command_audits_a_trial_and_doses(tiny_folder, workspace, tmp_path, 
 def test_arguments_that_do_not_fit_are_refused_in_words(tiny_folder, workspace, arguments, capsys):
     assert main(["audit", str(tiny_folder), *arguments]) == 2
     assert capsys.readouterr().err.startswith("negspace: ")
+
+
+def test_a_trial_trained_with_verdicts_is_no_witness(tiny_corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(TrialResults, "vectors", lambda self, corpus: self.folder.name)
+    config = TrialConfig(corpus="x", recipe=Recipe().to_dict())
+    for name, verdicts in (("own", ""), ("seed", ""), ("judged", "0123456789abcdef")):
+        write_config(tmp_path / name, dataclasses.replace(config, verdicts=verdicts))
+        (tmp_path / name / "model").mkdir()
+        (tmp_path / name / "result.json").write_text(json.dumps({"corpus_fingerprint": tiny_corpus.fingerprint}))
+    assert [vectors for _, vectors in other_trials(TrialResults(tmp_path / "own"), tiny_corpus)] == ["seed"]

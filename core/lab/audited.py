@@ -110,7 +110,10 @@ def _cross(workspace: Workspace, corpus: Corpus, context: MiningContext):
 
 
 def other_trials(results: TrialResults, corpus: Corpus, most: int = MOST_OTHERS) -> list[tuple[str, Vectors]]:
-    """(name, vectors) of other finished trials of the same corpus beside this one, those of the same recipe and encoder first."""
+    """(name, vectors) of other finished trials of the same corpus beside this one, those of the same recipe and encoder first.
+
+    A trial that was trained with verdicts is no witness: it would repeat what people, or truth, said of these very pairs.
+    """
     found = []
     own = results.config
     for folder in sorted(results.folder.parent.iterdir()):
@@ -121,7 +124,7 @@ def other_trials(results: TrialResults, corpus: Corpus, most: int = MOST_OTHERS)
             config, result = other.config, other.result or {}
         except TrialError:  # a folder of another version: not a reason to fail here
             continue
-        if result.get("corpus_fingerprint") == corpus.fingerprint:
+        if result.get("corpus_fingerprint") == corpus.fingerprint and not config.verdicts:
             is_like = config.recipe == own.recipe and config.encoder == own.encoder
             found.append((not is_like, folder.name, config.name or folder.name, other))
     return [(name, other.vectors(corpus)) for _, _, name, other in sorted(found, key=lambda item: item[:2])[:most]]

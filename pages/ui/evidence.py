@@ -139,7 +139,8 @@ def _others(session: Session, row: TrialRow) -> list[TrialRow]:
         return {name: value for name, value in one.config.items() if name not in ("seed", "name", "snapshots")}
 
     rows = session.store.list(states=("finished",), fingerprint=row.corpus_fingerprint)
-    rows = [other for other in rows if other.id != row.id]
+    # One that was trained with verdicts would repeat what people, or truth, said of these very pairs.
+    rows = [other for other in rows if other.id != row.id and not other.config.get("verdicts")]
     return sorted(rows, key=lambda other: unseeded(other) != unseeded(row))[:MOST_OTHERS]
 
 
