@@ -69,7 +69,6 @@ def test_without_a_trial_the_untrained_models_best_are_doubted(root, corpus_link
 
 
 def test_the_table_is_the_cores_in_the_cores_order(root, trial, corpus_link, tiny_corpus, workspace):
-    from core.audit.combine import KOfN
     from core.audit.evidence import evidence_of_trial
     from core.audit.suspect_table import suspects_of_trial
     from core.sampling.context import MiningContext
@@ -79,7 +78,7 @@ def test_the_table_is_the_cores_in_the_cores_order(root, trial, corpus_link, tin
     results = TrialResults(workspace / "trials" / trial)
     context = MiningContext(tiny_corpus, lambda which: None)
     evidence = evidence_of_trial(tiny_corpus, results, context, guide=untrained_vectors(tiny_corpus, {"key": "static"}))
-    expected = suspects_of_trial(tiny_corpus, results, context, evidence=evidence, combination=KOfN(k=3), use_cache=False)
+    expected = suspects_of_trial(tiny_corpus, results, context, evidence=evidence, use_cache=False)
     at = page(root, corpus=corpus_link, trial=trial)
     assert not at.exception and not at.error
     order = [row for row in expected.order() if expected.is_suspect[row]]

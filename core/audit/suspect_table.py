@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.audit.combine import Combination, KOfN
+from core.audit.combine import DEFAULT_COMBINATION, Combination
 from core.audit.doubt_columns import doubt_columns
 from core.audit.evidence import Evidence, evidence_of_trial
 from core.audit.learned import Learned, Lessons
@@ -26,11 +26,6 @@ FALSE_KINDS = ("false-negative", "near-duplicate")
 TRUE_KIND = "true-negative"
 SOFTMAX_TEMPERATURE = 0.05
 FOLDER = "suspects"
-
-
-def default_combination() -> Combination:
-    """What decides when nobody chose: four reasons that agree. Any one of so many accuses too much (the truth bench shows how much)."""
-    return KOfN(k=4)
 
 
 @dataclass(frozen=True)
@@ -96,7 +91,7 @@ def suspect_table(
     """The table of these pairs, int64 (N,) rows each, no pair twice.
 
     ``reasons``: default: all; those that cannot be said with this evidence are left out, ``missing`` says why. ``combination``:
-    default: :func:`default_combination`. ``pairs``: the trial's figures of exactly these pairs, in this order, for harm, uses and rank.
+    default: DEFAULT_COMBINATION. ``pairs``: the trial's figures of exactly these pairs, in this order, for harm, uses and rank.
     ``verdicts``: (query id, document id) -> kind, as people decided. ``cache``: folder that keeps the columns.
     Raises ParameterError where the combination cannot decide, such as learning without verdicts.
     """
@@ -123,7 +118,7 @@ def suspect_table(
         "missing": missing,
     }
     lessons = None if verdicts is None else lessons_of(evidence, able, verdicts)
-    return _decide(columns, able, combination or default_combination(), lessons)
+    return _decide(columns, able, combination or DEFAULT_COMBINATION, lessons)
 
 
 def _decide(columns: dict, reasons: tuple[Reason, ...], combination: Combination, lessons: Lessons | None) -> SuspectTable:

@@ -131,12 +131,12 @@ def other_trials(results: TrialResults, corpus: Corpus, most: int = MOST_OTHERS)
 
 
 def _suspects(corpus, results, context, evidence: Evidence, verdicts: Path | None) -> tuple[SuspectTable, str]:
-    from core.audit.combine import LearnedFromVerdicts
-    from core.audit.suspect_table import default_combination, lessons_of
+    from core.audit.combine import DEFAULT_COMBINATION, LearnedFromVerdicts
+    from core.audit.suspect_table import lessons_of
 
     table = suspects_of_trial(corpus, results, context, evidence=evidence)
     if verdicts is None:
-        return table, default_combination().summary()
+        return table, DEFAULT_COMBINATION.summary()
     from core.sampling.decisions import read_decided
 
     lessons = lessons_of(evidence, table.reasons, read_decided(verdicts))

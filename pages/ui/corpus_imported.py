@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
+from core.audit.combine import DEFAULT_COMBINATION
 from core.audit.reasons import default_reasons
 from pages.ui.bits import tiles
 from pages.ui.card_dialog import card_over, n_closed
-from pages.ui.suspects_data import DEFAULT_RULE, IMPORTED, Doubted, Rule, decided
+from pages.ui.suspects_data import IMPORTED, Doubted, Rule, decided
 from pages.ui.text import plain, shorten, show
 from pages.ui.travel import page_button
 
@@ -74,7 +75,7 @@ def imported(session: Session, corpus: Corpus) -> None:
     columns["verdict"] = [VERDICTS[verdict] for verdict in columns["verdict"]]
     with st.spinner("Asking every reason to doubt these negatives; nothing is trained ..."):
         doubted = Doubted(session, corpus, IMPORTED, None)
-        table, _, _ = decided(doubted, Rule(DEFAULT_RULE, default_reasons()))
+        table, _, _ = decided(doubted, Rule(DEFAULT_COMBINATION, default_reasons()))
     _draw(link, corpus, row, columns, table)
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         label = f"All {int(table.is_suspect.sum()):,} suspects of this set"
@@ -118,7 +119,7 @@ def _draw(link: Link, corpus: Corpus, query_row: int, columns: dict[str, list], 
             "doc_id": text("Document", width=110),
             "text": text("Text", width=300),
             "score": number("Score", format="%.4f", help="Of the miner, as the file gives it; larger = closer.", width=70),
-            "verdict": text("Said of it", width=130, help=f"A labelled positive, a copy of one, or a suspect: {DEFAULT_RULE.k} reasons."),
+            "verdict": text("Said of it", width=130, help=f"A labelled positive, a copy, or a suspect: {DEFAULT_COMBINATION.k} reasons."),
             "doubt": number("Doubt", format="%.2f", width=60, help=".5 = as many reasons as the rule asks for reach their thresholds."),
             "reasons": st.column_config.ListColumn("Reasons", width=260, help="Those that reach their thresholds; the card explains each."),
         },

@@ -11,7 +11,7 @@ from core.errors import ParameterError
 from core.lab.verdicts import LONGEST_JUDGE, checked_judge
 from pages.ui.frame import empty
 from pages.ui.judge_name import judge_name, keep_judge
-from pages.ui.judge_queue import DEFAULT_RULE, IMPORTED_RULE, RULES, SCOPES
+from pages.ui.judge_queue import DEFAULT_RULE, RULES, SCOPES
 from pages.ui.text import plain, shorten
 from pages.ui.trials import corpus_link
 
@@ -90,7 +90,7 @@ def choose_manner(session: Session, row: TrialRow | None, *, is_judging: bool = 
             "rule",
             "Suspected when",
             options=list(RULES),
-            default=DEFAULT_RULE if row is not None else IMPORTED_RULE,
+            default=DEFAULT_RULE,
             format_func=lambda name: RULES[name][0],
             help="How the reasons to doubt a negative are combined. The queue is ordered by this doubt times the harm: how "
             "strongly the training has pushed the pair apart.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
+from core.audit.combine import DEFAULT_COMBINATION
 from core.errors import ParameterError, TrialError
 from pages.ui.evidence import trial_evidence, untrained_evidence
 from pages.ui.negatives_data import stamp_of
@@ -28,9 +29,7 @@ RULES = {
     **{str(k): (f"{name} reasons agree", {"key": "k-of-n", "k": k}) for k, name in enumerate(NUMBERS, 2)},
     "learned": ("learned from the verdicts", {"key": "learned"}),
 }
-# On the lab's ANCE trial 54 % of the first hundred are false negatives by five reasons, 48 % by three; an imported set has
-# neither a guide nor a history, so fewer of its reasons can agree.
-DEFAULT_RULE, IMPORTED_RULE = "5", "3"
+DEFAULT_RULE = str(DEFAULT_COMBINATION.k)
 SCOPES = {"suspects": "suspects only", "all": "every negative"}
 
 
@@ -49,7 +48,7 @@ class Queue:
         return len(self.pairs)
 
 
-def judge_queue(session: Session, corpus: Corpus, row: TrialRow | None, rule: str = IMPORTED_RULE, scope: str = "suspects") -> Queue:
+def judge_queue(session: Session, corpus: Corpus, row: TrialRow | None, rule: str = DEFAULT_RULE, scope: str = "suspects") -> Queue:
     """The queue of a trial, or of the corpus's imported negatives when ``row`` is None.
 
     "learned" learns from the verdicts of the moment; a queue once made stays until as many verdicts more are there as make a
@@ -108,7 +107,7 @@ def _queue(
         if table.learned is not None:
             note = table.learned.sentence
     except ParameterError as error:  # too few verdicts to learn from: the queue must go on nevertheless
-        table, note = whole.decided(make_combination(RULES[IMPORTED_RULE][1])), str(error)
+        table, note = whole.decided(make_combination(RULES[DEFAULT_RULE][1])), str(error)
     order = table.order()
     if scope == "suspects":
         order = order[table.is_suspect[order]]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from core.audit.combine import COMBINATIONS, Combination, KOfN, make_combination
+from core.audit.combine import COMBINATIONS, DEFAULT_COMBINATION, Combination, make_combination
 from core.audit.reasons import REASONS
 from core.errors import ParameterError
 from core.params import digest
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from pages.ui.links import Link
 
 TRIAL, IMPORTED, UNTRAINED = "trial", "imported", "untrained"
-# Three of sixteen: any single reason accuses too many, and three cuts on one score are at most one opinion and a half.
-DEFAULT_RULE = KOfN(k=3)
 
 
 @dataclass(frozen=True)
@@ -97,26 +95,26 @@ def rule_of(link: Link) -> Rule:
 def _combination(link: Link) -> Combination:
     text = link.value("rule", "")
     if not text:
-        return DEFAULT_RULE
+        return DEFAULT_COMBINATION
     try:
         data: Any = json.loads(text) if text.startswith("{") else text
         return make_combination(data)
     except (ParameterError, ValueError, TypeError, AttributeError):
         link.forget("rule")
         st.caption(":orange[The rule of this link cannot be read; the usual one is used.]")
-        return DEFAULT_RULE
+        return DEFAULT_COMBINATION
 
 
 def set_combination(link: Link, combination: Combination) -> None:
     """Write it into the link, a bare key where the parameters are the defaults."""
     is_plain = combination == type(combination)()
     text = combination.key if is_plain else json.dumps(combination.to_dict(), separators=(",", ":"))
-    link.set(rule=None if combination == DEFAULT_RULE else text, page=None)
+    link.set(rule=None if combination == DEFAULT_COMBINATION else text, page=None)
 
 
 def first_of(key: str) -> Combination:
     """The combination of that key as it is offered first."""
-    return DEFAULT_RULE if key == DEFAULT_RULE.key else {cls.key: cls for cls in COMBINATIONS}[key]()
+    return DEFAULT_COMBINATION if key == DEFAULT_COMBINATION.key else {cls.key: cls for cls in COMBINATIONS}[key]()
 
 
 def _reasons(link: Link) -> list[Reason]:
@@ -167,7 +165,7 @@ def _decided(key: tuple[str, ...], rule_key: str, verdicts_key: str, _doubted: D
         if not note:
             found = table.decided(_rule.combination, lessons, _rule.reasons)
             return found, found.learned.sentence if found.learned else ""
-        return table.decided(DEFAULT_RULE, None, _rule.reasons), f"{note} Until then: {DEFAULT_RULE.summary().lower()}."
+        return table.decided(DEFAULT_COMBINATION, None, _rule.reasons), f"{note} Until then: {DEFAULT_COMBINATION.summary().lower()}."
     return table.decided(_rule.combination, None, _rule.reasons), note
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -47,10 +48,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def fresh_server(tmp_path: Path) -> Iterator[Server]:
+def serve() -> Iterator[Callable[[Path], Server]]:
+    """Starts servers that end after the test's page is closed: a page whose server goes away logs errors."""
+    with ExitStack() as stack:
+        yield lambda workspace: stack.enter_context(run_server(workspace))
+
+
+@pytest.fixture
+def fresh_server(tmp_path: Path, serve: Callable[[Path], Server]) -> Server:
     """A server that nobody has visited, with an empty workspace."""
-    with run_server(tmp_path / "workspace") as running:
-        yield running
+    return serve(tmp_path / "workspace")
 
 
 @pytest.fixture
@@ -60,8 +67,11 @@ def faults() -> Faults:
 
 
 @pytest.fixture
-def page(browser: Browser, faults: Faults, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A page of its own context; the test fails on any exception shown or console error that it leaves behind."""
+def page(browser: Browser, faults: Faults, serve: object, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page of its own context; the test fails on any exception shown or console error that it leaves behind.
+
+    ``serve`` is asked for so that the page is closed first.
+    """
     context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT})
     opened = context.new_page()
     faults.watch(opened)

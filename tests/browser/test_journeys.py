@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from core.evaluate.metrics import MEASURES
 from tests.browser import steps
-from tests.browser.harness import ROOT, click_button, goto, run_server, wait_idle
+from tests.browser.harness import ROOT, click_button, goto, wait_idle
 
 SAMPLE = "sample:lab"
 CARD = "[role=dialog]"
@@ -166,12 +166,11 @@ LINKS = {
 
 
 @pytest.mark.parametrize("link", LINKS, ids=lambda link: link.split("?")[0])
-def test_deep_link_with_trial_and_query(link, trained, page):
+def test_deep_link_with_trial_and_query(link, trained, serve, page):
     """On a server that nobody has visited, each page opens on what its link names."""
     workspace, ids, fingerprint = trained
-    with run_server(workspace) as server:
-        goto(page, server, link.format(corpus=fingerprint, trial=ids[0], trials=",".join(ids)))
-        text = steps.text_of(page)
-        assert [part for part in LINKS[link] if part not in text] == []
-        assert page.locator("[data-testid=stAlertContentError]").count() == 0
-        assert "link_off" not in text, "a part of the link was dropped"
+    goto(page, serve(workspace), link.format(corpus=fingerprint, trial=ids[0], trials=",".join(ids)))
+    text = steps.text_of(page)
+    assert [part for part in LINKS[link] if part not in text] == []
+    assert page.locator("[data-testid=stAlertContentError]").count() == 0
+    assert "link_off" not in text, "a part of the link was dropped"
