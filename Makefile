@@ -53,7 +53,7 @@ test: $(VENV)/.test
 	@chromium="$$(sh tests/browser/find_chromium.sh)"; export CHROMIUM="$$chromium"; failed=0; \
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n logical --maxprocesses 4 -m "not browser and not bench" \
 	|| OMP_NUM_THREADS=1 $(PY) -m pytest -q --lf --lfnf=none -m "not browser and not bench" || failed=$$?; \
-	$(PY) -m pytest -q -n 2 -m "browser or bench" || $(PY) -m pytest -q --lf --lfnf=none -m "browser or bench" || failed=$$?; \
+	$(PY) -m pytest -q -n 2 --dist loadgroup -m "browser or bench" || $(PY) -m pytest -q --lf --lfnf=none -m "browser or bench" || failed=$$?; \
 	exit $$failed
 
 lint: $(VENV)/.test

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -36,8 +37,8 @@ def by_hand(corpus) -> dict[str, int]:
             having.setdefault(one, []).append(row)
     near = set()
     for row, held in enumerate(sets):  # pairs without a common shingle overlap by nothing
-        for other in {o for one in held for o in having[one] if o > row}:
-            if len(held & sets[other]) >= 0.8 * len(held | sets[other]) - 1e-9:
+        for other, n_shared in Counter(o for one in held for o in having[one] if o > row).items():
+            if n_shared >= 0.8 * (len(held) + len(sets[other]) - n_shared) - 1e-9:
                 near.add((row, other))
     twins = {row: {a + b - row for a, b in near if row in (a, b)} for row in {r for pair in near for r in pair}}
     train = {" ".join(tokenize(query_texts[row])) for row in corpus.split_query_rows("train").tolist()} - {""}

@@ -165,6 +165,7 @@ LINKS = {
 }
 
 
+@pytest.mark.xdist_group("linked")  # one process, so that the two trials are trained once
 @pytest.mark.parametrize("link", LINKS, ids=lambda link: link.split("?")[0])
 def test_deep_link_with_trial_and_query(link, trained, serve, page):
     """On a server that nobody has visited, each page opens on what its link names."""
