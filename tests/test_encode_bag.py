@@ -8,6 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch.nn.functional import embedding_bag  # noqa: E402
 
+from core.encode import kernels  # noqa: E402
 from core.encode.bag import RowAdam, mean_bag  # noqa: E402
 from core.encode.tokens import Tokens  # noqa: E402
 
@@ -116,3 +117,40 @@ def test_state_dict_continues_the_same_training():
     resumed.load_state_dict(optimizer.state_dict())
     train(second, resumed, steps[4:])
     assert torch.equal(whole, second)
+
+
+def test_any_number_of_threads_gives_the_same_bytes(monkeypatch):
+    def trained(n_threads: int) -> bytes:
+        monkeypatch.setattr(kernels, "_n_threads", lambda: n_threads)
+        rng = np.random.default_rng(5)
+        vectors = torch.nn.Parameter(torch.from_numpy(rng.normal(size=(900, 8)).astype(np.float32)))
+        optimizer = RowAdam([vectors], lr=0.02)
+        for _ in range(3):
+            sizes = rng.integers(0, 60, 150)
+            offsets = np.append(0, np.cumsum(sizes))
+            optimizer.zero_grad()
+            mean_bag(vectors, rng.integers(0, 900, offsets[-1]), offsets).square().sum().backward()
+            optimizer.step()
+        return vectors.detach().numpy().tobytes()
+
+    assert trained(1) == trained(2) == trained(4)
+
+
+def test_parts_cover_everything_once_in_about_equal_shares(monkeypatch):
+    monkeypatch.setattr(kernels, "_n_threads", lambda: 3)
+    ends = np.append(0, np.cumsum(np.arange(200)))
+    found = []
+    kernels.in_parts(ends, lambda first, last: found.append((first, last)))
+    found.sort()
+    assert [first for first, _ in found] == [0, *(last for _, last in found[:-1])] and found[-1][1] == 200 and len(found) == 3
+    shares = [ends[last] - ends[first] for first, last in found]
+    assert max(shares) - min(shares) <= 2 * 200
+    kernels.in_parts(np.zeros(1, np.int64), lambda first, last: found.append((first, last)))
+    assert found[-1] == (0, 0)
+
+    def fails(first: int, last: int) -> None:
+        if last == 200:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        kernels.in_parts(ends, fails)

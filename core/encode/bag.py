@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import embedding_bag
 
-from core.encode.kernels import adam_rows, bag_gradient
+from core.encode.kernels import adam_rows, bag_gradient, bag_means, in_parts
 
 
 class _MeanBag(torch.autograd.Function):
@@ -23,8 +22,10 @@ class _MeanBag(torch.autograd.Function):
     def forward(ctx: Any, vectors: torch.Tensor, ids: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(ids, offsets)
         ctx.shape = vectors.shape
-        # Detached: torch then takes its quicker path, which keeps nothing for a backward of its own.
-        return embedding_bag(ids, vectors.detach(), offsets[:-1], mode="mean")
+        table, flat, edges = vectors.detach().numpy(), ids.numpy(), offsets.numpy()
+        means = np.empty((len(edges) - 1, table.shape[1]), np.float32)
+        in_parts(edges, lambda first, last: bag_means(table, flat, edges[first : last + 1], means[first:last]))
+        return torch.from_numpy(means)
 
     @staticmethod
     @once_differentiable
@@ -32,12 +33,19 @@ class _MeanBag(torch.autograd.Function):
         ids, offsets = (tensor.numpy() for tensor in ctx.saved_tensors)
         order = _stable_order(ids, ctx.shape[0])
         sorted_ids = ids[order]
-        n_used = int(np.count_nonzero(sorted_ids[1:] != sorted_ids[:-1])) + min(len(ids), 1)
-        used, rows = np.empty(n_used, np.int64), np.zeros((n_used, ctx.shape[1]), np.float32)
+        # Where the stretch of each distinct id begins, and the end.
+        starts = np.append(np.flatnonzero(np.append(True, sorted_ids[1:] != sorted_ids[:-1])[: len(ids)]), len(ids))
+        used, rows = np.empty(len(starts) - 1, np.int64), np.empty((len(starts) - 1, ctx.shape[1]), np.float32)
         sizes = np.diff(offsets)
         bag_of = np.repeat(np.arange(len(sizes)), sizes)
         share = np.float32(1) / np.maximum(sizes, 1).astype(np.float32)
-        bag_gradient(order, sorted_ids, bag_of, share, grad.contiguous().numpy(), used, rows)
+        own = grad.contiguous().numpy()
+
+        def sums(first: int, last: int) -> None:
+            stretch, part = slice(starts[first], starts[last]), slice(first, last)
+            bag_gradient(order[stretch], sorted_ids[stretch], bag_of, share, own, used[part], rows[part])
+
+        in_parts(starts, sums)
         used, rows = torch.from_numpy(used), torch.from_numpy(rows)
         return torch.sparse_coo_tensor(used[None], rows, ctx.shape, check_invariants=False), None, None
 
@@ -89,7 +97,8 @@ class RowAdam(torch.optim.Optimizer):
         rate = group["lr"] * (1 - beta2 ** state["step"]) ** 0.5 / (1 - beta1 ** state["step"])
         ids, values = _each_once(ids.numpy(), values.numpy(), len(vectors))
         arrays = [t.numpy() for t in (vectors, state["exp_avg"], state["exp_avg_sq"])]
-        adam_rows(*arrays, ids, values, *(np.float32(x) for x in (1 - beta1, 1 - beta2, group["eps"], rate)))
+        scalars = [np.float32(x) for x in (1 - beta1, 1 - beta2, group["eps"], rate)]
+        in_parts(np.arange(len(ids) + 1), lambda first, last: adam_rows(*arrays, ids[first:last], values[first:last], *scalars))
 
 
 def _each_once(ids: np.ndarray, values: np.ndarray, n_ids: int) -> tuple[np.ndarray, np.ndarray]:

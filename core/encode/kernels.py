@@ -1,12 +1,15 @@
-"""The two inner loops of a training step, compiled: each passes once over the rows that a batch uses.
+"""The inner loops of a training step, compiled: each passes once over the rows that a batch uses.
 
 The same work in torch calls makes eleven passes over gathered copies and takes three times as long.
-One thread and a fixed order of additions: equal inputs give equal bytes.
+Each row is one thread's, with a fixed order of additions: equal inputs give equal bytes on any number of threads.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import numba
@@ -21,23 +24,47 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_compiled
+def bag_means(vectors, ids, offsets, out):  # type: ignore[no-untyped-def]
+    """Write the mean of each bag's rows of ``vectors`` to ``out`` float32 (N, dim); an empty bag's is zero.
+
+    ``ids``, ``offsets`` int64: as in Tokens; ``offsets`` may begin anywhere.
+    """
+    dim = vectors.shape[1]
+    for bag in range(len(offsets) - 1):
+        row = out[bag]
+        row[:] = 0
+        for i in range(offsets[bag], offsets[bag + 1]):
+            vector = vectors[ids[i]]
+            for j in range(dim):
+                row[j] += vector[j]
+        share = np.float32(1) / np.float32(max(offsets[bag + 1] - offsets[bag], 1))
+        for j in range(dim):
+            row[j] *= share
+
+
+@_compiled
 def bag_gradient(order, sorted_ids, bag_of, share, grad, used, rows):  # type: ignore[no-untyped-def]
     """Write the distinct ids, ascending, and the gradient of each one's row.
 
     ``order``: positions of the ids in ascending order of id; ``sorted_ids``: the ids in that order; ``bag_of``: the bag of
     each position; ``share`` float32 (N,): one over each bag's size; ``grad``: float32 (N, dim), the gradient of each
-    bag's mean. ``used`` int64 (n_used,) and ``rows`` float32 (n_used, dim), zeros, are written.
+    bag's mean. ``used`` int64 (n_used,) and ``rows`` float32 (n_used, dim) are written.
     """
     dim = grad.shape[1]
     n = -1
     for i in range(len(order)):
-        if i == 0 or sorted_ids[i] != sorted_ids[i - 1]:
+        is_first = i == 0 or sorted_ids[i] != sorted_ids[i - 1]
+        if is_first:
             n += 1
             used[n] = sorted_ids[i]
         bag = bag_of[order[i]]
         row, own, part = rows[n], grad[bag], share[bag]
-        for j in range(dim):
-            row[j] += own[j] * part
+        if is_first:
+            for j in range(dim):
+                row[j] = own[j] * part
+        else:
+            for j in range(dim):
+                row[j] += own[j] * part
 
 
 @_compiled
@@ -56,3 +83,37 @@ def adam_rows(vectors, mean, square, ids, values, new_mean, new_square, eps, rat
             m[j] = m_new
             v[j] = v_new
             vector[j] -= rate * (m_new / (np.sqrt(v_new) + eps))
+
+
+# Numbers of rows of work below which a second thread costs more than it brings.
+LEAST_WORK = 512
+
+
+def in_parts(ends: np.ndarray, work: Callable[[int, int], Any]) -> None:
+    """``work(first, last)`` on stretches that make up ``range(len(ends) - 1)``, a thread each; raises what one of them raises.
+
+    ``ends`` int (n + 1,), ascending: item ``i`` is ``ends[i + 1] - ends[i]`` rows of work; the stretches get about equal shares.
+    """
+    n, total = len(ends) - 1, int(ends[-1] - ends[0])
+    n_parts = min(_n_threads(), total // LEAST_WORK)
+    if n_parts < 2:
+        work(0, n)
+        return
+    inner = np.searchsorted(ends, ends[0] + total * np.arange(1, n_parts) // n_parts).tolist()
+    edges = [0, *inner, n]
+    others = [_pool().submit(work, first, last) for first, last in zip(edges[1:-1], edges[2:], strict=True)]
+    work(edges[0], edges[1])
+    for other in others:
+        other.result()
+
+
+@cache
+def _n_threads() -> int:
+    """At most four: the loops wait for memory more than they compute."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(int(wanted) if wanted.isdigit() else os.cpu_count() or 1, 4))
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(3, thread_name_prefix="rows")
