@@ -74,11 +74,10 @@ def test_encode_equals_the_mean_of_rows(model):
         np.testing.assert_allclose(vectors[row], table[ids].mean(0), atol=1e-5)
 
 
-def test_encode_in_blocks_is_the_same(model, monkeypatch):
-    tokens = model.tokenize(TEXTS * 3)
-    whole = model.encode(tokens, "document")
-    monkeypatch.setattr("core.encode.model.BLOCK_TEXTS", 4)
-    np.testing.assert_array_equal(model.encode(tokens, "document"), whole)
+def test_a_text_gets_the_same_vector_in_any_company(model):
+    tokens = model.tokenize(TEXTS * 300)
+    parts = [model.encode(tokens.part(first, first + len(TEXTS)), "document") for first in range(0, len(tokens), len(TEXTS))]
+    np.testing.assert_array_equal(model.encode(tokens, "document"), np.concatenate(parts))
 
 
 def test_training_moves_the_towers_it_should(model):

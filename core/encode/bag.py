@@ -11,6 +11,13 @@ from torch.autograd.function import once_differentiable
 from core.encode.kernels import adam_rows, bag_gradient, bag_means, in_parts
 
 
+def means_of(vectors: np.ndarray, ids: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """The mean vector of each bag, float32 (N, dim); an empty bag is the zero vector. ``ids``, ``offsets``: as in Tokens."""
+    means = np.empty((len(offsets) - 1, vectors.shape[1]), np.float32)
+    in_parts(offsets, lambda first, last: bag_means(vectors, ids, offsets[first : last + 1], means[first:last]))
+    return means
+
+
 class _MeanBag(torch.autograd.Function):
     """``embedding_bag(mode="mean", sparse=True)`` whose gradient arrives already summed by token id.
 
@@ -22,10 +29,7 @@ class _MeanBag(torch.autograd.Function):
     def forward(ctx: Any, vectors: torch.Tensor, ids: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(ids, offsets)
         ctx.shape = vectors.shape
-        table, flat, edges = vectors.detach().numpy(), ids.numpy(), offsets.numpy()
-        means = np.empty((len(edges) - 1, table.shape[1]), np.float32)
-        in_parts(edges, lambda first, last: bag_means(table, flat, edges[first : last + 1], means[first:last]))
-        return torch.from_numpy(means)
+        return torch.from_numpy(means_of(vectors.detach().numpy(), ids.numpy(), offsets.numpy()))
 
     @staticmethod
     @once_differentiable
@@ -56,9 +60,7 @@ def _stable_order(ids: np.ndarray, n_ids: int) -> np.ndarray:
 
 
 def mean_bag(vectors: torch.Tensor, ids: np.ndarray, offsets: np.ndarray) -> torch.Tensor:
-    """The mean vector of each bag, float32 (N, dim), differentiable; an empty bag is the zero vector.
-
-    ``vectors``: (V, dim). ``ids``, ``offsets``: as in Tokens. The gradient is sparse, one row an id used.
+    """:func:`means_of`, differentiable; ``vectors``: (V, dim). The gradient is sparse, one row an id used.
     """
     return _MeanBag.apply(vectors, torch.from_numpy(ids), torch.from_numpy(offsets))
 

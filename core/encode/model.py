@@ -5,15 +5,14 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
 import torch
-from torch.nn.functional import embedding_bag
 
-from core.encode.bag import RowAdam, mean_bag
+from core.encode.bag import RowAdam, mean_bag, means_of
 from core.encode.encoders import Encoder
 from core.encode.token_tables import TextTokenizer, TokenTables
 from core.encode.tokens import Tokens
@@ -21,8 +20,6 @@ from core.encode.tokens import Tokens
 __all__ = ["EncoderModel", "Side", "Tokens", "load_model"]
 
 Side = Literal["query", "document"]
-# Texts encoded at a time: bounds the memory that torch needs beside the result.
-BLOCK_TEXTS = 16384
 
 
 class EncoderModel:
@@ -49,23 +46,21 @@ class EncoderModel:
         """Raw pooled vectors, float32 (N, dim), with a sparse gradient to the side's table."""
         return mean_bag(self._table(side), tokens.ids, tokens.offsets)
 
-    def forward_pair(self, queries: Tokens, documents: Tokens) -> tuple[torch.Tensor, torch.Tensor]:
-        """``forward`` of both sides; a shared table is read, and its gradient summed, once instead of twice."""
-        if "shared" not in self._tables:
-            return self.forward(queries, "query"), self.forward(documents, "document")
-        both = self.forward(queries.followed_by(documents), "query")
-        return both[: len(queries)], both[len(queries) :]
+    def forward_pair(
+        self, queries: Tokens, documents: Tokens, then: Callable[[torch.Tensor], torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """``then(forward(...))`` of both sides; ``then`` works on each row alone, such as a normalisation.
 
-    @torch.no_grad()
+        A shared table is read, and its gradient summed, once instead of twice.
+        """
+        if "shared" not in self._tables:
+            return then(self.forward(queries, "query")), then(self.forward(documents, "document"))
+        both = then(self.forward(queries.followed_by(documents), "query"))
+        return both.split([len(queries), len(documents)])
+
     def encode(self, tokens: Tokens, side: Side) -> np.ndarray:
         """The same vectors without a gradient, float32 (N, dim)."""
-        table = self._table(side)
-        vectors = np.empty((len(tokens), self.dim), np.float32)
-        for first in range(0, len(tokens), BLOCK_TEXTS):
-            block = tokens.part(first, min(first + BLOCK_TEXTS, len(tokens)))
-            ids, starts = torch.from_numpy(block.ids), torch.from_numpy(block.offsets[:-1])
-            vectors[first : first + len(block)] = embedding_bag(ids, table, starts, mode="mean").numpy()
-        return vectors
+        return means_of(self._table(side).detach().numpy(), tokens.ids, tokens.offsets)
 
     def encode_texts(self, texts: Sequence[str], side: Side) -> np.ndarray:
         """``encode`` of the texts' tokens."""

@@ -67,10 +67,10 @@ class InfoNCE(Signal):
     def loss(self, positive, negative, is_allowed, log_weight=None):
         import torch
 
-        logits = negative / self.temperature
+        negative = negative.masked_fill(~is_allowed, -torch.inf)
         if log_weight is not None:
-            logits = logits + log_weight
-        logits = torch.cat([(positive / self.temperature)[:, None], logits.masked_fill(~is_allowed, -torch.inf)], 1)
+            negative = negative + self.temperature * log_weight
+        logits = torch.cat([positive[:, None], negative], 1) / self.temperature
         return (logits.logsumexp(1) - logits[:, 0]).mean()
 
 

@@ -93,8 +93,8 @@ class Stepper:
         wanted = batch.mined_rows[is_real]
         positive_rows = torch.from_numpy(batch.positive_rows)
         own_rows = wanted if self.key_model is not None else np.concatenate([batch.positive_rows, wanted])
-        pair = self.model.forward_pair(self.query_tokens.take(batch.query_rows), self.doc_tokens.take(own_rows))
-        queries, documents = map(self._compared, pair)
+        tokens = self.query_tokens.take(batch.query_rows), self.doc_tokens.take(own_rows)
+        queries, documents = self.model.forward_pair(*tokens, self._compared)
         if self.key_model is not None:
             with torch.no_grad():
                 positives = self._compared(self.key_model.forward(self.doc_tokens.take(batch.positive_rows), "document"))
@@ -171,16 +171,15 @@ class Stepper:
                 mined_weights = own[torch.arange(n), torch.arange(n)].numpy()
             else:
                 mined_weights = pull[:, :m].numpy()
-        with torch.no_grad():
-            n_allowed = int(is_allowed.sum())
-            is_hard = ((negative >= positive[:, None]) & is_allowed).any(1)
-            return StepReport(
-                loss=float(loss.detach()),
-                mined_weights=mined_weights,
-                positive_score=float(positive.mean()),
-                negative_score=float(negative.masked_fill(~is_allowed, 0).sum()) / max(n_allowed, 1),
-                hard_share=float(is_hard.float().mean()),
-            )
+        scores, own_scores, mask = negative.detach().numpy(), positive.detach().numpy(), is_allowed.numpy()
+        is_hard = (scores >= own_scores[:, None]) & mask
+        return StepReport(
+            loss=float(loss.detach()),
+            mined_weights=mined_weights,
+            positive_score=float(own_scores.mean()),
+            negative_score=float(scores[mask].mean()) if mask.any() else 0.0,
+            hard_share=float(is_hard.any(1).mean()),
+        )
 
 
 def contained(rows: np.ndarray, own: np.ndarray) -> np.ndarray:
