@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-from torch.nn.functional import embedding_bag  # noqa: E402
+from torch.nn.functional import embedding_bag, normalize  # noqa: E402
 
 from core.encode import kernels  # noqa: E402
-from core.encode.bag import RowAdam, mean_bag  # noqa: E402
+from core.encode.bag import RowAdam, mean_bag, unit  # noqa: E402
 from core.encode.tokens import Tokens  # noqa: E402
 
 N_IDS, DIM = 40, 6
@@ -154,3 +154,16 @@ def test_parts_cover_everything_once_in_about_equal_shares(monkeypatch):
 
     with pytest.raises(ZeroDivisionError):
         kernels.in_parts(ends, fails)
+
+
+def test_unit_is_torchs_normalize_with_its_gradient():
+    rng = np.random.default_rng(3)
+    rows = rng.normal(size=(7, 5)).astype(np.float32) * np.array([1e-6, 1, 1, 1, 30, 1e4, 0], np.float32)[:, None]
+    ours, theirs = (torch.from_numpy(rows.copy()).requires_grad_() for _ in range(2))
+    upstream = torch.from_numpy(rng.normal(size=(7, 5)).astype(np.float32))
+    for given, found in ((ours, unit(ours)), (theirs, normalize(theirs, dim=-1))):
+        (found * upstream).sum().backward()
+        given.found = found.detach()
+    torch.testing.assert_close(ours.found, theirs.found, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(ours.grad[:-1], theirs.grad[:-1], atol=1e-6, rtol=1e-4)
+    assert (ours.found[-1] == 0).all()

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
 
-from core.encode.kernels import adam_rows, bag_gradient, bag_means, in_parts
+from core.encode.kernels import adam_rows, bag_gradient, bag_means, in_parts, unit_gradient, unit_rows
 
 
 def means_of(vectors: np.ndarray, ids: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -16,6 +16,8 @@ def means_of(vectors: np.ndarray, ids: np.ndarray, offsets: np.ndarray) -> np.nd
     means = np.empty((len(offsets) - 1, vectors.shape[1]), np.float32)
     in_parts(offsets, lambda first, last: bag_means(vectors, ids, offsets[first : last + 1], means[first:last]))
     return means
+
+LEAST_LENGTH = 1e-12  # what torch's normalize divides by at least
 
 
 class _MeanBag(torch.autograd.Function):
@@ -52,6 +54,30 @@ class _MeanBag(torch.autograd.Function):
         in_parts(starts, sums)
         used, rows = torch.from_numpy(used), torch.from_numpy(rows)
         return torch.sparse_coo_tensor(used[None], rows, ctx.shape, check_invariants=False), None, None
+
+
+class _Unit(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, vectors: torch.Tensor) -> torch.Tensor:
+        rows = vectors.detach().contiguous().numpy()
+        units, scale = np.empty_like(rows), np.empty(len(rows), np.float32)
+        unit_rows(rows, LEAST_LENGTH, units, scale)
+        found = torch.from_numpy(units)
+        ctx.save_for_backward(found, torch.from_numpy(scale))
+        return found
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:
+        units, scale = (tensor.numpy() for tensor in ctx.saved_tensors)
+        out = np.empty_like(units)
+        unit_gradient(units, scale, grad.contiguous().numpy(), out)
+        return torch.from_numpy(out)
+
+
+def unit(vectors: torch.Tensor) -> torch.Tensor:
+    """``normalize(vectors, dim=-1)`` of float32 (N, dim), in one pass each way; the zero vector stays zero."""
+    return _Unit.apply(vectors)
 
 
 def _stable_order(ids: np.ndarray, n_ids: int) -> np.ndarray:

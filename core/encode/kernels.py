@@ -9,18 +9,23 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numba
 import numpy as np
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    options |= {"nogil": True, "error_model": "numpy"}
     try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+        return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # nowhere to write the cache (read-only installation without a home): compile each time
-        return numba.njit(nogil=True, error_model="numpy")(function)
+        return numba.njit(**options)(function)
+
+
+#: Long sums within a row may be added up in vectors' lanes: another order than written, but always the same one.
+_compiled_with_sums = partial(_compiled, fastmath={"reassoc", "contract"})
 
 
 @_compiled
@@ -40,6 +45,32 @@ def bag_means(vectors, ids, offsets, out):  # type: ignore[no-untyped-def]
         share = np.float32(1) / np.float32(max(offsets[bag + 1] - offsets[bag], 1))
         for j in range(dim):
             row[j] *= share
+
+
+@_compiled_with_sums
+def unit_rows(rows, least, out, scale):  # type: ignore[no-untyped-def]
+    """Write each row over its length to ``out`` and one over that length, at least ``least``, to ``scale`` float32 (N,)."""
+    for i in range(len(rows)):
+        row, unit = rows[i], out[i]
+        square = np.float64(0)
+        for j in range(len(row)):
+            square += np.float64(row[j]) * np.float64(row[j])
+        scale[i] = np.float32(1 / max(np.sqrt(square), least))
+        for j in range(len(row)):
+            unit[j] = row[j] * scale[i]
+
+
+@_compiled_with_sums
+def unit_gradient(units, scale, grad, out):  # type: ignore[no-untyped-def]
+    """Write the gradient of the rows from that of their ``units``: what lies along the row does not count."""
+    for i in range(len(units)):
+        unit, own, row = units[i], grad[i], out[i]
+        along = np.float64(0)
+        for j in range(len(unit)):
+            along += np.float64(unit[j]) * np.float64(own[j])
+        share = np.float32(along)
+        for j in range(len(unit)):
+            row[j] = (own[j] - unit[j] * share) * scale[i]
 
 
 @_compiled

@@ -71,7 +71,7 @@ class InfoNCE(Signal):
         if log_weight is not None:
             negative = negative + self.temperature * log_weight
         logits = torch.cat([positive[:, None], negative], 1) / self.temperature
-        return (logits.logsumexp(1) - logits[:, 0]).mean()
+        return (logits.logsumexp(1) - positive / self.temperature).mean()
 
 
 @dataclass(frozen=True, kw_only=True)

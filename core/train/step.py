@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.nn.functional import normalize
 
+from core.encode.bag import unit
 from core.encode.model import EncoderModel
 from core.encode.tokens import Tokens
 from core.sampling.batch import BatchStep
@@ -72,7 +72,8 @@ class Stepper:
         shared, own = self._negatives(queries, at, batch)
         negative, is_allowed, log_weight = self._join(shared, own, at)
         log_weight = self._lightened(log_weight, negative, shared, at, batch)
-        negative.retain_grad()
+        if batch.mined_rows.shape[1]:
+            negative.retain_grad()  # the report's weights
         loss = self.recipe.signal.loss(positive, negative, is_allowed, log_weight)
         if loss.requires_grad:
             loss.backward()
@@ -85,7 +86,7 @@ class Stepper:
         return self._report(loss, positive, negative, is_allowed, batch)
 
     def _compared(self, vectors: torch.Tensor) -> torch.Tensor:
-        return normalize(vectors, dim=-1) if self.recipe.signal.similarity == "cosine" else vectors
+        return unit(vectors) if self.recipe.signal.similarity == "cosine" else vectors
 
     def _encode_batch(self, batch: Batch) -> tuple[torch.Tensor, BatchStep]:
         n, m = batch.mined_rows.shape
@@ -127,8 +128,8 @@ class Stepper:
         pools = self.recipe.batch.pools(at, self.state)
         shared = None
         if pools:
-            scores = self._compare(queries, torch.cat([vectors for vectors, _ in pools]))
-            rows = torch.cat([rows for _, rows in pools]).numpy()
+            scores = self._compare(queries, _joined([vectors for vectors, _ in pools]))
+            rows = _joined([rows for _, rows in pools]).numpy()
             is_allowed = torch.from_numpy(allowed(rows, batch.protected))
             shared = scores, self.recipe.batch.narrow(scores, is_allowed), rows
         own = None
@@ -138,8 +139,8 @@ class Stepper:
 
     def _join(self, shared, own, at: BatchStep):
         parts = [part[:2] for part in (own, shared) if part is not None]
-        negative = torch.cat([scores for scores, _ in parts], 1)
-        is_allowed = torch.cat([mask for _, mask in parts], 1)
+        negative = _joined([scores for scores, _ in parts], 1)
+        is_allowed = _joined([mask for _, mask in parts], 1)
         if self.log_weights is None:
             return negative, is_allowed, None
         n, m = at.mined_rows.shape
@@ -180,6 +181,11 @@ class Stepper:
             negative_score=float(scores[mask].mean()) if mask.any() else 0.0,
             hard_share=float(is_hard.any(1).mean()),
         )
+
+
+def _joined(parts: list[torch.Tensor], dim: int = 0) -> torch.Tensor:
+    """``torch.cat``, without a copy of a single part."""
+    return torch.cat(parts, dim) if len(parts) > 1 else parts[0]
 
 
 def contained(rows: np.ndarray, own: np.ndarray) -> np.ndarray:
