@@ -14,6 +14,9 @@ from core.bench.mine import bench_mine
 from core.bench.train import bench_train
 from core.corpus.load import load_corpus
 
+# An epoch is short: a few rounds more cost seconds and steady the median.
+LEAST_TRAIN_ROUNDS = 5
+
 
 def bench_all(spec: str | None, *, repeats: int, print_line: Callable[[str], None]) -> dict[str, Any]:
     """All figures in one dictionary; ``spec`` as CORPUS on the command line, None = the generated corpus."""
@@ -30,7 +33,7 @@ def bench_all(spec: str | None, *, repeats: int, print_line: Callable[[str], Non
         f"largest score difference {found['bm25_max_score_difference']:.1e}), "
         f"bm25s {found['bm25_ratio_bm25s']:.2f}x"
     )
-    found |= bench_train(corpus, repeats=repeats)
+    found |= bench_train(corpus, repeats=max(repeats, LEAST_TRAIN_ROUNDS))
     print_line(
         f"In-batch epoch of {found['train_pairs']} pairs: {found['train_seconds_here']:.2f} s; sentence-transformers trainer "
         f"{found['train_seconds_sentence_transformers']:.2f} s: {found['train_ratio']:.1f}x "

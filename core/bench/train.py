@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import statistics
 import tempfile
 from pathlib import Path
@@ -69,8 +70,9 @@ def bench_train(corpus: Corpus, *, batch_size: int = 128, repeats: int = 3) -> d
         here()  # compilation, first touch of memory
         peer.epoch(few=True)
         for _ in range(repeats):
-            seconds["here"].append(here())
-            seconds["peer"].append(peer.epoch())
+            for side, epoch in (("here", here), ("peer", peer.epoch)):
+                gc.collect()  # neither side sweeps up after the other
+                seconds[side].append(epoch())
         losses["peer"] = peer.first_loss()
     medians = {side: statistics.median(values) for side, values in seconds.items()}
     return {
