@@ -47,13 +47,13 @@ $(VENV)/.test: $(VENV)/.run
 run: $(VENV)/.run
 	$(VENV)/bin/negspace serve $(ARGS)
 
-# Both parts always run, so that one failure does not hide another. A browser test mostly waits, so two run at once. What fails is
+# Both parts always run, so that one failure does not hide another. Browser tests of one file share what they trained. What fails is
 # tried once more, alone: tests with real processes and a real browser can come late on a busy machine; a broken one fails twice.
 test: $(VENV)/.test
 	@chromium="$$(sh tests/browser/find_chromium.sh)"; export CHROMIUM="$$chromium"; failed=0; \
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n logical --maxprocesses 4 -m "not browser and not bench" \
 	|| OMP_NUM_THREADS=1 $(PY) -m pytest -q --lf --lfnf=none -m "not browser and not bench" || failed=$$?; \
-	$(PY) -m pytest -q -n 2 --dist loadgroup -m "browser or bench" || $(PY) -m pytest -q --lf --lfnf=none -m "browser or bench" || failed=$$?; \
+	$(PY) -m pytest -q -n 2 --dist loadfile -m "browser or bench" || $(PY) -m pytest -q --lf --lfnf=none -m "browser or bench" || failed=$$?; \
 	exit $$failed
 
 lint: $(VENV)/.test

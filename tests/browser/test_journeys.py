@@ -6,14 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import expect
 
 from core.evaluate.metrics import MEASURES
 from tests.browser import steps
-from tests.browser.harness import ROOT, click_button, goto, wait_idle
+from tests.browser.harness import ROOT, Server, click_button, goto, run_server, wait_idle
 
 SAMPLE = "sample:lab"
 CARD = "[role=dialog]"
@@ -141,8 +141,8 @@ def _why_from_the_table(page, ids) -> None:
 
 # Deep links ---------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, tiny_folder) -> tuple[Path, list[str], str]:
-    """A workspace in which the command line has trained two trials of the tiny corpus: (workspace, ids, fingerprint)."""
+def trained(tmp_path_factory, tiny_folder) -> Iterator[tuple[Server, list[str], str]]:
+    """A server on a workspace in which the command line has trained two trials of the tiny corpus: (server, ids, fingerprint)."""
     workspace = tmp_path_factory.mktemp("linked") / "workspace"
     command = [sys.executable, "-m", "core.cli", "train", str(tiny_folder), "--epochs", "4", "--workspace", str(workspace)]
     env = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -150,7 +150,8 @@ def trained(tmp_path_factory, tiny_folder) -> tuple[Path, list[str], str]:
     assert [process.wait(60) for process in running] == [0, 0]
     folders = sorted(workspace.glob("trials/*/trial.json"))
     about = json.loads(folders[0].read_text(encoding="utf-8"))
-    return workspace, [path.parent.name for path in folders], about["config"]["corpus_fingerprint"]
+    with run_server(workspace) as server:
+        yield server, [path.parent.name for path in folders], about["config"]["corpus_fingerprint"]
 
 
 QUERY = "how often should I feed my sourdough starter"
@@ -165,12 +166,11 @@ LINKS = {
 }
 
 
-@pytest.mark.xdist_group("linked")  # one process, so that the two trials are trained once
 @pytest.mark.parametrize("link", LINKS, ids=lambda link: link.split("?")[0])
-def test_deep_link_with_trial_and_query(link, trained, serve, page):
-    """On a server that nobody has visited, each page opens on what its link names."""
-    workspace, ids, fingerprint = trained
-    goto(page, serve(workspace), link.format(corpus=fingerprint, trial=ids[0], trials=",".join(ids)))
+def test_deep_link_with_trial_and_query(link, trained, page):
+    """In a browser that has seen no other page, each page opens on what its link names."""
+    server, ids, fingerprint = trained
+    goto(page, server, link.format(corpus=fingerprint, trial=ids[0], trials=",".join(ids)))
     text = steps.text_of(page)
     assert [part for part in LINKS[link] if part not in text] == []
     assert page.locator("[data-testid=stAlertContentError]").count() == 0
