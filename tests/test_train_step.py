@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from core.encode.encoders import make_encoder
-from core.sampling.batch import HardestInBatch, InBatch, MoCo, NoBatch, Queue
+from core.sampling.batch import BandInBatch, HardestInBatch, InBatch, MoCo, NoBatch, Queue, SelfGuidedInBatch
 from core.sampling.recipe import Lane, Recipe
 from core.sampling.signal import SIGNALS, BinaryCrossEntropy, Hinge, InfoNCE, Triplet
 from core.sampling.sources import RandomCorpus
@@ -159,6 +159,39 @@ def test_hardest_in_batch_uses_the_nearest_of_the_others():
         for i in range(4)
     )
     assert stepper.step(batch_of()).loss == pytest.approx(total / 4, abs=1e-5)
+
+
+@pytest.mark.parametrize("band", ["hard", "semi-hard"])
+def test_a_band_of_the_batch_is_taken_by_the_positives_own_score(band):
+    margin = 0.1
+    stepper = stepper_of(BandInBatch(band=band, margin=margin))
+    queries, documents = encode(stepper, "query", range(4)), encode(stepper, "document", range(4))
+    total, n_used = 0.0, 0
+    for i in range(4):
+        own = queries[i] @ documents[i]
+        others = [documents[d] for d in range(4) if d != i]
+        low, high = (own, np.inf) if band == "hard" else (own - margin, own)
+        used = [v for v in others if low <= queries[i] @ v < high]
+        n_used += len(used)
+        total += nce(queries[i], documents[i], used)
+    assert 0 < n_used < 12
+    assert stepper.step(batch_of()).loss == pytest.approx(total / 4, abs=1e-5)
+
+
+def test_the_self_guided_mask_leaves_out_what_beats_the_positive():
+    """Over the batch's positives and everybody's mined negatives, as the plain in-batch pools."""
+    mined = [[5, 6], [7, 8], [9, 10], [11, 4]]
+    stepper = stepper_of(SelfGuidedInBatch(margin=0.05), mined=(Lane(source=RandomCorpus(), per_query=2),))
+    queries, documents = encode(stepper, "query", range(4)), encode(stepper, "document", range(12))
+    total, n_masked = 0.0, 0
+    for i in range(4):
+        own = queries[i] @ documents[i]
+        pool = [documents[d] for d in (0, 1, 2, 3, *(d for row in mined for d in row)) if d != i]
+        used = [v for v in pool if queries[i] @ v <= own + 0.05]
+        n_masked += len(pool) - len(used)
+        total += nce(queries[i], documents[i], used)
+    assert 0 < n_masked < 44
+    assert stepper.step(batch_of(mined)).loss == pytest.approx(total / 4, abs=1e-5)
 
 
 @pytest.mark.parametrize("kind", [Queue, MoCo])

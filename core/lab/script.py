@@ -11,7 +11,6 @@ from core.lab.script_text import BODY, FORMULAS, LOADERS, LOSSES, SIMILARITIES
 from core.train.config import TrialConfig
 
 DATA, MODEL, OUT = "train.parquet", "model", "trained"
-IN_BATCH_KEYS = ("in-batch", "hardest-in-batch", "queue", "moco")
 
 
 def training_script(config: TrialConfig, n_negatives: int, *, n_minings: int = 0, notes: tuple[str, ...] = ()) -> str:
@@ -72,9 +71,9 @@ def differences(config: TrialConfig, n_negatives: int, n_minings: int) -> list[s
             "In the batch the trial masked every known positive of a query; here only equal texts are kept out of one batch "
             "(BatchSamplers.NO_DUPLICATES)."
         )
-    if recipe.batch.key in ("hardest-in-batch", "queue", "moco"):
+    if recipe.batch.key not in ("none", "in-batch"):
         found.append(f"Batch negatives: the trial used '{recipe.batch.title}', this script plain in-batch negatives.")
-    if recipe.batch.key == "in-batch" and recipe.mined and not recipe.batch.shares_mined:
+    if recipe.batch.gives_negatives and recipe.mined and not recipe.batch.shares_mined:
         found.append("Each query's mined negatives served that query alone; here they serve the whole batch.")
     if recipe.mined and not n_negatives:
         found.append("The trial's mined negatives are not in the data.")

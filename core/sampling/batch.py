@@ -61,8 +61,11 @@ class BatchNegatives(Piece):
         """[(vectors (M, D), doc_rows int64 (M,), -1 = empty place)], scored against every query of the batch."""
         raise TypeError(f"{type(self).__name__} names no pools")
 
-    def narrow(self, scores: Tensor, is_allowed: Tensor) -> Tensor:
-        """Which of the allowed pool entries are used, bool (B, M); all of them unless the piece says otherwise."""
+    def narrow(self, scores: Tensor, is_allowed: Tensor, positive: Tensor) -> Tensor:
+        """Which of the allowed pool entries are used, bool (B, M); all of them unless the piece says otherwise.
+
+        ``scores`` (B, M) of the pools, ``positive`` (B,) of each query's own positive.
+        """
         return is_allowed
 
     def finish(self, step: BatchStep, state: dict[str, Tensor]) -> None:
@@ -142,13 +145,62 @@ class HardestInBatch(BatchNegatives):
     def pools(self, step, state):
         return _batch_pools(step, False)
 
-    def narrow(self, scores, is_allowed):
+    def narrow(self, scores, is_allowed, positive):
         import torch
 
         k = min(self.per_positive, scores.shape[1])
         hardest = scores.detach().masked_fill(~is_allowed, -torch.inf).topk(k, 1).indices
         is_hardest = torch.zeros_like(is_allowed).scatter_(1, hardest, True)
         return is_allowed & is_hardest
+
+
+@dataclass(frozen=True, kw_only=True)
+class BandInBatch(BatchNegatives):
+    """Only the other positives of the batch that score in a band around the query's own positive are used.
+
+    Hard: s- >= s+, already ranked wrongly. Semi-hard: s+ - m <= s- < s+, right but not by enough. FaceNet found that the
+    hardest alone lead to bad early minima (a collapsed model) and took the semi-hard. A query with nothing in its band teaches
+    nothing in that step, and in retrieval what beats the positive is often an unlabelled answer: the semi-hard band leaves it out.
+    """
+
+    key = "band-in-batch"
+    title = "Semi-hard in batch"
+    difficulty = "medium"
+    source = Citation(
+        "Schroff et al.", 2015, "FaceNet: A Unified Embedding for Face Recognition and Clustering", "https://arxiv.org/abs/1503.03832"
+    )
+    band: str = param("semi-hard", "which of the batch's other positives are used", choices=("semi-hard", "hard"))
+    margin: float = param(0.2, "depth of the semi-hard band below the positive's score", unit="score", ge=0.0, le=1000.0)
+
+    def pools(self, step, state):
+        return _batch_pools(step, False)
+
+    def narrow(self, scores, is_allowed, positive):
+        scores, positive = scores.detach(), positive.detach()[:, None]
+        if self.band == "hard":
+            return is_allowed & (scores >= positive)
+        return is_allowed & (scores < positive) & (scores >= positive - self.margin)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelfGuidedInBatch(InBatch):
+    """In-batch, but what the model itself scores clearly above the positive is left out.
+
+    Masks d- where s- > s+ + margin, with the scores of the model that is being trained; Qwen3-Embedding uses a margin of .1.
+    No guide model and no price, but the judge is as good as the model: early on it masks at random, and a query whose positive is
+    badly placed loses just the negatives that would teach it.
+    """
+
+    key = "self-guided"
+    title = "In-batch, self-guided mask"
+    difficulty = "easy"
+    source = Citation(
+        "Zhang et al.", 2025, "Qwen3 Embedding: Advancing Text Embedding and Reranking Through Foundation Models", "https://arxiv.org/abs/2506.05176"
+    )
+    margin: float = param(0.1, "how far above the positive's score a negative may lie", unit="score", ge=0.0, le=1000.0)
+
+    def narrow(self, scores, is_allowed, positive):
+        return is_allowed & (scores.detach() <= positive.detach()[:, None] + self.margin)
 
 
 def _start_queue(size: int, dim: int) -> dict[str, Tensor]:
@@ -237,4 +289,4 @@ class MoCo(BatchNegatives):
         _enqueue(step, state)
 
 
-BATCH: tuple[type[BatchNegatives], ...] = (NoBatch, InBatch, HardestInBatch, Queue, MoCo)
+BATCH: tuple[type[BatchNegatives], ...] = (NoBatch, InBatch, HardestInBatch, BandInBatch, SelfGuidedInBatch, Queue, MoCo)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from core.errors import ParameterError
 from core.params import Citation
-from core.sampling.batch import DPR, HardestInBatch, InBatch, MoCo, NoBatch, Queue
+from core.sampling.batch import DPR, BandInBatch, HardestInBatch, InBatch, MoCo, NoBatch, Queue
 from core.sampling.pickers import Top, Uniform
 from core.sampling.preset import FAMILY_TITLES, Preset
 from core.sampling.presets_denoised import DENOISED
 from core.sampling.recipe import Lane, Recipe
 from core.sampling.schedule import EverySteps
+from core.sampling.signal import Triplet
 from core.sampling.sources import BM25Source, Dense, Gold, RandomCorpus, StaticDense
 from core.sampling.windows import RankWindow
 
@@ -55,6 +56,19 @@ _ALL = (
         recipe=Recipe(batch=HardestInBatch()),
         cost="free",
         difficulty="medium",
+    ),
+    Preset(
+        name="semi-hard",
+        title="Semi-hard in batch",
+        family="batch",
+        lesson="Of the batch's other positives only those a little below the query's own positive are used.\n"
+        "With the triplet loss, as in FaceNet: what lies beyond the margin teaches nothing anyway, and what already beats the "
+        "positive is left out, because it may be an unlabelled answer. Once the model is good, most bands are empty.",
+        source=BandInBatch.source,
+        recipe=Recipe(batch=BandInBatch(), signal=Triplet()),
+        cost="free",
+        difficulty="medium",
+        is_seed_named=False,
     ),
     Preset(
         name="memory-queue",

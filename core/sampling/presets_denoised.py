@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.sampling.batch import InBatch
+from core.sampling.batch import InBatch, SelfGuidedInBatch
 from core.sampling.filters import NV_RETRIEVER, ROCKETQA, CrossEncoderCut, NearDuplicates, PercentageCut
 from core.sampling.pickers import SimANS, Top, Uniform
 from core.sampling.preset import Preset
@@ -52,6 +52,23 @@ DENOISED = (
         ),
         cost="high",
         difficulty="easy",
+        is_seed_named=False,
+    ),
+    Preset(
+        name="self-guided",
+        title="Self-guided mask",
+        family="denoised",
+        lesson="What the model itself scores clearly above the positive is masked in every softmax.\n"
+        "The mask of Qwen3-Embedding over the batch's positives and one negative of the current model's top for each query. It needs "
+        "no second model, and it trusts the one that is being trained: a positive that it misplaces loses its best teachers.",
+        source=SelfGuidedInBatch.source,
+        recipe=Recipe(
+            batch=SelfGuidedInBatch(),
+            mined=(Lane(source=Dense(), window=RankWindow(last=100), picker=Uniform(), per_query=1),),
+            schedule=EverySteps(),
+        ),
+        cost="high",
+        difficulty="medium",
         is_seed_named=False,
     ),
     Preset(

@@ -69,7 +69,7 @@ class Stepper:
             optimizer.zero_grad(set_to_none=True)
         queries, at = self._encode_batch(batch)
         positive = self._compare_rows(queries, at.positives)
-        shared, own = self._negatives(queries, at, batch)
+        shared, own = self._negatives(queries, positive, at, batch)
         negative, is_allowed, log_weight = self._join(shared, own, at)
         log_weight = self._lightened(log_weight, negative, shared, at, batch)
         if batch.mined_rows.shape[1]:
@@ -123,7 +123,7 @@ class Stepper:
             return -(queries - documents).square().sum(-1)
         return (queries * documents).sum(-1)
 
-    def _negatives(self, queries, at: BatchStep, batch: Batch):
+    def _negatives(self, queries, positive, at: BatchStep, batch: Batch):
         """((scores, allowed, document rows) of the pools or None, (scores, allowed) of the queries' own mined negatives or None)."""
         pools = self.recipe.batch.pools(at, self.state)
         shared = None
@@ -131,7 +131,7 @@ class Stepper:
             scores = self._compare(queries, _joined([vectors for vectors, _ in pools]))
             rows = _joined([rows for _, rows in pools]).numpy()
             is_allowed = torch.from_numpy(allowed(rows, batch.protected))
-            shared = scores, self.recipe.batch.narrow(scores, is_allowed), rows
+            shared = scores, self.recipe.batch.narrow(scores, is_allowed, positive), rows
         own = None
         if at.mined is not None and not self.recipe.batch.shares_mined:
             own = self._compare_rows(queries, at.mined), at.mined_rows >= 0

@@ -15,6 +15,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.harness import Server, goto, wait_idle
 
+FREE_PIXELS = 14
 GRID = "[data-testid=stDataFrame]"
 ROW_PIXELS, BOX_PIXELS = 35, 15
 ENDS = ("finished", "failed", "stopped", "interrupted")
@@ -93,6 +94,12 @@ def chart(page: Page, key: str) -> list[dict[str, Any]]:
     """The visible traces of a chart as it is drawn: name, x, y, ids; [] while it is not."""
     plot = page.locator(f".st-key-{key} .js-plotly-plot")
     return plot.first.evaluate(_READ_CHART) if plot.count() else []
+
+
+def has_free_point(page: Page, key: str, name: str) -> bool:
+    """Whether a point of that trace can be hit: no other point lies on it."""
+    plot = page.locator(f".st-key-{key} .js-plotly-plot").first
+    return max(place["alone"] for place in plot.evaluate(_PLACES, name)) >= FREE_PIXELS
 
 
 def click_point(page: Page, key: str, name: str) -> str:
