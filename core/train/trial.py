@@ -41,8 +41,8 @@ def run_trial(
 
     Goes on from ``folder/checkpoint`` where there is one, with the same bytes as if it had never stopped (for the same
     number of threads). ``threads``: torch's, at most STEP_THREADS; search and the compiled loops have their own
-    (OMP_NUM_THREADS). ``corpus``: the loaded corpus, when the caller has it. Raises Stopped after ``should_stop()`` turned true, CorpusError, ParameterError or
-    TrialError for what the user can mend.
+    (OMP_NUM_THREADS). ``corpus``: the loaded corpus, when the caller has it. Raises Stopped after ``should_stop()`` turned
+    true, CorpusError, ParameterError or TrialError for what the user can mend.
     """
     import torch
 
