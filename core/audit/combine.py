@@ -118,6 +118,7 @@ class LearnedFromVerdicts(Combination):
 COMBINATIONS: tuple[type[Combination], ...] = (AnyReason, KOfN, LearnedFromVerdicts)
 #: What decides where nobody chose: any one of so many reasons accuses too much. On an ANCE trial of the lab corpus 3, 4 and 5 reasons
 #: that agree have precision .36, .50 and .62, recall .80, .71 and .62; people look at what is found, so recall counts too.
+#: Chosen with that trial's truth in sight, so its figures flatter it; not measured on imported sets, where fewer reasons can be said.
 DEFAULT_COMBINATION = KOfN(k=4)
 
 

@@ -10,14 +10,14 @@ from torch.autograd.function import once_differentiable
 
 from core.encode.kernels import adam_rows, bag_gradient, bag_means, in_parts, unit_gradient, unit_rows
 
+LEAST_LENGTH = 1e-12  # what torch's normalize divides by at least
+
 
 def means_of(vectors: np.ndarray, ids: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """The mean vector of each bag, float32 (N, dim); an empty bag is the zero vector. ``ids``, ``offsets``: as in Tokens."""
     means = np.empty((len(offsets) - 1, vectors.shape[1]), np.float32)
     in_parts(offsets, lambda first, last: bag_means(vectors, ids, offsets[first : last + 1], means[first:last]))
     return means
-
-LEAST_LENGTH = 1e-12  # what torch's normalize divides by at least
 
 
 class _MeanBag(torch.autograd.Function):
