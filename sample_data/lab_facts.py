@@ -17,6 +17,7 @@ NOT_ATTRIBUTES = {"name", "hint", "place", "pron"}
 ASKED, ASKED_TWICE, TEST = 46, 6, 22  # per cent of the facts
 PARAPHRASES, PARAPHRASES_UNASKED = (60, 40, 15), (35,)  # per cent of the facts with at least 1, 2, 3 paraphrases
 SHORT = 17  # words
+TOLD_SHARE = 2 / 3  # of a fact's words, from which a hint states the fact in passing
 COMMON = {"with", "that", "from", "which", "their", "into", "large", "small"}
 
 
@@ -152,8 +153,17 @@ class World:
         lot = stable("paraphrase", fact.key) % 100
         return sum(lot < limit for limit in (PARAPHRASES if self.is_asked(fact) else PARAPHRASES_UNASKED))
 
-    def hint_tells(self, fact: Fact) -> bool:
+    def hint_touches(self, fact: Fact) -> bool:
+        """The hint has a word of the fact: a question by such a hint would give a part of its answer away."""
         return bool(stems(self.entities[fact.domain, fact.entity]["hint"]) & stems(fact.value))
+
+    def hint_tells(self, fact: Fact) -> bool:
+        """The hint says two thirds of the fact's words or more: whoever reads it knows the answer.
+
+        One common word is no answer: "the racket game of Wimbledon" does not say that tennis grew out of "an older indoor game".
+        """
+        value = stems(fact.value)
+        return bool(value) and len(stems(self.entities[fact.domain, fact.entity]["hint"]) & value) >= TOLD_SHARE * len(value)
 
     def _document(self, role: str, fact: Fact, title: str, pattern: str, grades: dict, **more: str) -> Document:
         entity = self.entities[fact.domain, fact.entity]
@@ -231,7 +241,7 @@ class World:
             pattern = shuffled(section["q"], "q", fact.key)[int(round_) - 1]
         by_hint = (
             chance(32, "hint", fact.key, round_) or bare(fact.entity).lower() in self.ambiguous
-        ) and not self.hint_tells(fact)
+        ) and not self.hint_touches(fact)
         who = entity["hint" if by_hint else "name"]
         if pattern.startswith("{who}"):  # keywords: no article, no long description
             who = bare(entity["hint" if bare(fact.entity).lower() in self.ambiguous else "name"])

@@ -108,6 +108,16 @@ def test_planted_table_lists_exactly_the_unlabelled_positives(lab):
             assert all(d not in lab["truth"][q] for q, d in rows), kind
 
 
+def test_a_word_in_common_with_the_answer_is_no_answer(lab):
+    """A text that names its subject by a hint is in truth where the hint says the answer, not where it shares one word with it."""
+    answers = {"how is sauerkraut made": "salted shreds", "How is the oboe constructed?": "slender reed", "Triton superlative": "backward"}
+    for query_id, text in lab["queries"].items():
+        if answer := answers.pop(text, ""):
+            relevant = [lab["corpus"][doc_id]["text"] for doc_id in lab["truth"][query_id]]
+            assert relevant and [said for said in relevant if answer not in said] == []
+    assert not answers, "these queries are gone: choose others"
+
+
 def test_duplicates_are_duplicates(lab):
     by_text = Counter((d["title"], d["text"]) for d in lab["corpus"].values())
     exact = {d for _, d in lab["planted"]["exact_duplicate"]}
