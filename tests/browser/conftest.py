@@ -72,7 +72,8 @@ def page(browser: Browser, faults: Faults, serve: object, request: pytest.Fixtur
 
     ``serve`` is asked for so that the page is closed first.
     """
-    context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT})
+    # Spinners and fades are drawn without end while a page waits, which costs more than what it waits for.
+    context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, reduced_motion="reduce")
     opened = context.new_page()
     faults.watch(opened)
     yield opened

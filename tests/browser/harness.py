@@ -46,7 +46,7 @@ READY = "[data-testid=stApp][data-test-script-state=notRunning][data-test-connec
 
 def chromium_path() -> str:
     """The Chromium or Chrome to drive, found as `make test` finds it; raises RuntimeError when there is none."""
-    for name in (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
+    for name in (os.environ.get("CHROMIUM"), "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
         found = shutil.which(name) if name else None
         if found:
             return found
