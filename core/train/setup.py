@@ -127,6 +127,8 @@ def _check(corpus: Corpus, recipe: Recipe, query_rows: np.ndarray) -> None:
             "The corpus has no training pair of the grade that the recipe asks for. "
             "Add judged pairs to qrels/train.tsv, or lower positives.min_grade."
         )
+    for why in (why for piece in recipe.pieces() if (why := piece.lacks(corpus, recipe))):
+        raise ParameterError(why)
     if corpus.n_documents < 2:
         raise ParameterError(
             f"The corpus has {corpus.n_documents} document, so nothing can be a negative. Add documents to corpus.jsonl."
