@@ -156,6 +156,8 @@ class MiningContext:
         self.index = index or CorpusIndex(corpus)
         self.judged = judged
         self._vectors_of = vectors_of
+        #: By a source's key, (query rows, candidates' document rows) of the refresh before the one that is being made.
+        self.earlier: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     def vectors(self, which: str = "current") -> Vectors:
         """Vectors of one model; see the class."""

@@ -40,38 +40,55 @@ class Source(Piece):
 
 
 def draw_distinct(
-    n_queries: int, depth: int, pool: np.ndarray, is_forbidden, rng: np.random.Generator
+    n_queries: int, depth: int, pool: np.ndarray, is_forbidden, rng: np.random.Generator, weights: np.ndarray | None = None
 ) -> np.ndarray:
-    """int64 (n_queries, depth) entries of ``pool`` drawn uniformly without replacement within a row, -1 padded.
+    """int64 (n_queries, depth) entries of ``pool`` drawn without replacement within a row, -1 padded.
+
+    All equally likely, or one after the other in proportion to ``weights`` float64 > 0, one for each entry of a ``pool`` that is
+    then ascending and without repeats.
 
     ``is_forbidden(row_index, values)`` masks values that a row must not take. Sequential rejection: an entry that is
     forbidden or repeats an earlier one of its row is drawn again, which is exactly sampling without replacement.
     """
-    pool = np.unique(pool)
+    if weights is None:
+        pool = np.unique(pool)
     depth_drawn = min(depth, len(pool))
     drawn = np.full((n_queries, depth), -1, np.int64)
     if depth_drawn == 0 or n_queries == 0:
         return drawn
+
+    def some(shape) -> np.ndarray:
+        if weights is None:
+            return pool[rng.integers(0, len(pool), shape)]
+        return pool[np.searchsorted(cumulated, rng.random(shape) * cumulated[-1], "right").clip(max=len(pool) - 1)]
+
+    def by_permutation(row: int) -> np.ndarray:
+        is_free = ~is_forbidden(np.full(len(pool), row), pool)
+        if weights is None:
+            return rng.permutation(pool[is_free])[:depth]
+        # Gumbel top-k: the law of drawing one after the other.
+        keys = np.log(weights[is_free]) + rng.gumbel(size=int(is_free.sum()))
+        return pool[is_free][np.argsort(-keys, kind="stable")][:depth]
+
+    cumulated = np.empty(0) if weights is None else np.cumsum(weights)
     if len(pool) < 4 * depth:
         for row in range(n_queries):
-            allowed = pool[~is_forbidden(np.full(len(pool), row), pool)]
-            taken = rng.permutation(allowed)[:depth]
+            taken = by_permutation(row)
             drawn[row, : len(taken)] = taken
         return drawn
-    drawn = pool[rng.integers(0, len(pool), (n_queries, depth))]
+    drawn = some((n_queries, depth))
     rows = np.broadcast_to(np.arange(n_queries)[:, None], drawn.shape)
     is_bad = is_forbidden(rows, drawn) | _repeats(drawn)
     for _ in range(64):
         if not is_bad.any():
             return drawn
-        drawn[is_bad] = pool[rng.integers(0, len(pool), int(is_bad.sum()))]
+        drawn[is_bad] = some(int(is_bad.sum()))
         bad_rows = np.flatnonzero(is_bad.any(1))
         rows = np.broadcast_to(bad_rows[:, None], (len(bad_rows), depth))
         is_bad[bad_rows] = is_forbidden(rows, drawn[bad_rows]) | _repeats(drawn[bad_rows])
     # A row that is still not filled has nearly everything forbidden: finish it by a plain permutation.
     for row in np.flatnonzero(is_bad.any(1)):
-        allowed = pool[~is_forbidden(np.full(len(pool), row), pool)]
-        taken = rng.permutation(allowed)[:depth]
+        taken = by_permutation(int(row))
         drawn[row] = -1
         drawn[row, : len(taken)] = taken
     return drawn

@@ -9,9 +9,20 @@ import numpy as np
 from core.params import Citation, param
 from core.sampling.context import score_pairs_padded
 from core.sampling.source import Source, draw_distinct, search_vectors
+from core.sampling.sources_mined import MINED_SOURCES
 from core.search.hits import Hits
 
-__all__ = ["SOURCES", "BM25Source", "Dense", "Gold", "RandomCorpus", "Source", "StaticDense", "draw_distinct", "search_vectors"]
+__all__ = [
+    "MNS", "SOURCES", "BM25Source", "Dense", "Gold", "Popularity", "RandomCorpus", "Source", "StaticDense", "draw_distinct",
+    "search_vectors",
+]  # fmt: skip
+
+MNS = Citation(
+    "Yang et al.",
+    2020,
+    "Mixed Negative Sampling for Learning Two-tower Neural Networks in Recommendations",
+    "https://doi.org/10.1145/3366424.3386195",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +74,39 @@ class Gold(Source):
         protected = context.protected
         rows = draw_distinct(
             len(query_rows), depth, pool, lambda index, docs: protected.contains(query_rows[index], docs), rng
+        )
+        return Hits(rows, self.score(context, query_rows, rows))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Popularity(Source):
+    """Documents drawn in proportion to how many training queries they answer.
+
+    In-batch negatives follow this law without being asked: what is often a positive is often in the batch. Drawn outright it
+    shows what that does: popular documents are pushed away most, documents that are nobody's positive never, unless smoothing gives them a
+    share. Power 0 makes all equal, .75 is word2vec's choice, 1 the batch's own law. Where every document answers one
+    query it is no different from gold negatives.
+    """
+
+    key = "popularity"
+    title = "By popularity"
+    is_redrawn = True
+    source = MNS
+    power: float = param(1.0, "the count of positives is raised to this; 0 = all equally likely", ge=0.0, le=4.0)
+    smoothing: float = param(0.0, "added to each document's count, so that nobody's positives are drawn too", ge=0.0, le=1e6)
+
+    def weights(self, context) -> np.ndarray:
+        """float64 (C,): what each document's probability is proportional to."""
+        _, docs = context.training_pairs
+        counts = np.bincount(docs, minlength=context.corpus.n_documents) + self.smoothing
+        return counts**self.power
+
+    def retrieve(self, context, query_rows, depth, rng):
+        weights = self.weights(context)
+        pool = np.flatnonzero(weights)
+        protected = context.protected
+        rows = draw_distinct(
+            len(query_rows), depth, pool, lambda index, docs: protected.contains(query_rows[index], docs), rng, weights[pool]
         )
         return Hits(rows, self.score(context, query_rows, rows))
 
@@ -157,4 +201,4 @@ class StaticDense(Source):
         return context.vectors(self.trial or "start").score_documents(from_rows, doc_rows)
 
 
-SOURCES: tuple[type[Source], ...] = (RandomCorpus, Gold, BM25Source, Dense, StaticDense)
+SOURCES: tuple[type[Source], ...] = (RandomCorpus, Gold, Popularity, BM25Source, Dense, StaticDense, *MINED_SOURCES)

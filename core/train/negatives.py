@@ -50,8 +50,10 @@ class Negatives:
         """Mine and pick whatever is due before this step; returns a summary of each table that was mined."""
         started = time.perf_counter()
         mined = []
+        earlier = self._earlier()
         for index, lane in enumerate(self.recipe.mined):
             if self.is_due(lane, step, epoch_starts, steps_per_epoch):
+                self.context.earlier = earlier
                 mined.append(self._mine(index, lane, step))
             elif not (epoch_starts and lane.picker.is_random):
                 continue
@@ -68,6 +70,14 @@ class Negatives:
             summary["n_none"] = int((self.columns[summary["lane"]] < 0).all(1).sum())
         self.seconds += time.perf_counter() - started
         return mined
+
+    def _earlier(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """By source, the candidates as they stand now; of several lanes with one source the first counts."""
+        found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        for lane, table in zip(self.recipe.mined, self.tables, strict=True):
+            if table is not None and not lane.source.is_redrawn:
+                found.setdefault(lane.source.key, (table.query_rows, table.doc_rows))
+        return found
 
     def _mine(self, index: int, lane: Lane, step: int) -> dict[str, Any]:
         self._write(index)
