@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from core.params import Citation
 from core.sampling.batch import InBatch, NoBatch
+from core.sampling.batch_mined import FullRetrieval, HighestLoss, MetricWeighted
 from core.sampling.filters import NearDuplicates
 from core.sampling.pickers import TriSampler, Uniform
 from core.sampling.preset import Preset
 from core.sampling.recipe import Lane, Recipe
 from core.sampling.schedule import EverySteps
+from core.sampling.signal import PairwiseLogistic
 from core.sampling.sources import MNS, Dense, Popularity, RandomCorpus, StaticDense
 from core.sampling.sources_mined import Cluster, Context, LookAhead, Momentum, NotClicked
 from core.sampling.windows import RankWindow
@@ -138,6 +140,44 @@ PRESETS_MINED = (
             schedule=EverySteps(),
         ),
         cost="high",
+        difficulty="hard",
+        is_seed_named=False,
+    ),
+    Preset(
+        name="ohem",
+        title="Bootstrapping (OHEM)",
+        family="dynamic",
+        lesson="Many negatives are scored at each step, and only the tenth with the highest loss is learned from.\n"
+        "The batch's positives and two random documents of each query serve every query; all pairs are ranked by loss across the batch. "
+        "Loss rank, where ANCE takes index rank: nothing is searched, and easy queries sit out. What is mislabelled has the highest loss "
+        "of all.",
+        source=HighestLoss.source,
+        recipe=Recipe(batch=HighestLoss(), mined=(Lane(source=RandomCorpus(), per_query=2),)),
+        cost="low",
+        difficulty="medium",
+    ),
+    Preset(
+        name="ltre",
+        title="LTRe: full retrieval",
+        family="dynamic",
+        lesson="Document vectors stay fixed; at each step the whole corpus is searched for the batch's queries, and only these move.\n"
+        "Negatives that are never stale at the price of a search a step. Point it at a finished trial: here the document side is the "
+        "untrained encoder's, so the query side must make up for all of it.",
+        source=FullRetrieval.source,
+        recipe=Recipe(batch=FullRetrieval()),
+        cost="medium",
+        difficulty="hard",
+    ),
+    Preset(
+        name="adore",
+        title="ADORE",
+        family="dynamic",
+        lesson="LTRe with the top 200 of each step and a pairwise loss weighted by the change in RR@10.\n"
+        "A pair counts for what swapping its two documents would do to the metric, so the first ranks decide. The paper starts from STAR's "
+        "document vectors: train that first and name it as the trial.",
+        source=MetricWeighted.source,
+        recipe=Recipe(batch=MetricWeighted(), signal=PairwiseLogistic()),
+        cost="medium",
         difficulty="hard",
         is_seed_named=False,
     ),
