@@ -9,7 +9,7 @@ from core.sampling.filters import NearDuplicates
 from core.sampling.pickers import TriSampler, Uniform
 from core.sampling.preset import Preset
 from core.sampling.recipe import Lane, Recipe
-from core.sampling.schedule import EverySteps
+from core.sampling.schedule import AsyncEverySteps, EverySteps
 from core.sampling.signal import PairwiseLogistic
 from core.sampling.sources import MNS, Dense, Popularity, RandomCorpus, StaticDense
 from core.sampling.sources_mined import Cluster, Context, LookAhead, Momentum, NotClicked
@@ -118,6 +118,24 @@ PRESETS_MINED = (
         cost="medium",
         difficulty="medium",
         is_seed_named=False,
+    ),
+    Preset(
+        name="ance-async",
+        title="ANCE, asynchronous",
+        family="dynamic",
+        lesson="ANCE whose search runs in a second process, while training goes on with the negatives that it has.\n"
+        "Every epoch the weights are handed over; five steps later their negatives are taken, so each refresh is five steps stale, and "
+        "equal seeds repeat it. Set the schedule's lag to 0 to take them whenever they are there, as the paper did on "
+        "millions of passages: then nothing waits, and staleness is what the refresh log says. On small corpora searching at once is "
+        "quicker than starting a process.",
+        source=Dense.source,
+        recipe=Recipe(
+            batch=InBatch(shared_negatives=False),
+            mined=(Lane(source=Dense(), window=RankWindow(last=20), picker=Uniform(), per_query=2),),
+            schedule=AsyncEverySteps(lag=5),
+        ),
+        cost="high",
+        difficulty="hard",
     ),
     Preset(
         name="ance-tele",
