@@ -137,6 +137,10 @@ class Piece:
     def check(self) -> None:
         """Rules that join two parameters; raises ParameterError."""
 
+    def lacks(self, corpus: Any, recipe: Any) -> str:
+        """Why this piece cannot work on the corpus or in the recipe, with the remedy; "" when it can. Told before training."""
+        return ""
+
     @classmethod
     def params(cls) -> tuple[Param, ...]:
         """The declared parameters in order."""

@@ -11,7 +11,7 @@ import torch
 from core.encode.encoders import make_encoder
 from core.sampling.batch import BandInBatch, HardestInBatch, InBatch, MoCo, NoBatch, Queue, SelfGuidedInBatch
 from core.sampling.recipe import Lane, Recipe
-from core.sampling.signal import SIGNALS, BinaryCrossEntropy, Hinge, InfoNCE, Triplet
+from core.sampling.signal import SIGNALS, BinaryCrossEntropy, Hinge, InfoNCE, PairwiseLogistic, Triplet
 from core.sampling.sources import RandomCorpus
 from core.train.step import Batch, Stepper, allowed
 
@@ -35,6 +35,8 @@ def plain(signal, weights=None) -> float:
             pairs = [w * max(0.0, s - p + signal.margin) for s, w in own]
         elif isinstance(signal, Hinge):
             pairs = [w * max(0.0, 1 - (p - s) / signal.temperature) for s, w in own]
+        elif isinstance(signal, PairwiseLogistic):
+            pairs = [w * math.log(1 + math.exp((s - p) / signal.temperature)) for s, w in own]
         else:
             t, b = signal.temperature, signal.threshold
             pairs = [w * -math.log(1 / (1 + math.exp((s - b) / t))) for s, w in own]

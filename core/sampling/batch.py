@@ -42,6 +42,8 @@ class BatchNegatives(Piece):
     family = "batch"
     #: True where a slow copy of the encoder makes the document vectors (MoCo).
     uses_key_encoder: ClassVar[bool] = False
+    #: True where no document vector changes and the corpus is searched at each step (core/train/fixed.py).
+    fixes_documents: ClassVar[bool] = False
 
     @property
     def shares_mined(self) -> bool:
@@ -67,6 +69,10 @@ class BatchNegatives(Piece):
         ``scores`` (B, M) of the pools, ``positive`` (B,) of each query's own positive.
         """
         return is_allowed
+
+    def weigh(self, scores: Tensor, is_allowed: Tensor, positive: Tensor) -> Tensor | None:
+        """Log weights (B, M) of the negatives in the loss, where documents are fixed; None = all count alike."""
+        return None
 
     def finish(self, step: BatchStep, state: dict[str, Tensor]) -> None:
         """Update the state after the optimiser's step."""

@@ -42,6 +42,17 @@ class Vectors:
             doc_rows,
         )
 
+    def score_documents(self, from_rows: np.ndarray, doc_rows: np.ndarray) -> np.ndarray:
+        """float32 (Q, C) scores of documents ``doc_rows`` (Q, C) with document ``from_rows`` (Q,); -inf where either is -1."""
+        from core.search.exact import score_pairs
+
+        scores = score_pairs_padded(
+            lambda a, b: score_pairs(self.documents, self.documents, a, b, similarity=self.similarity),
+            np.maximum(from_rows, 0),
+            doc_rows,
+        )
+        return np.where(from_rows[:, None] >= 0, scores, np.float32(-np.inf))
+
 
 def score_pairs_padded(score, query_rows: np.ndarray, doc_rows: np.ndarray) -> np.ndarray:
     """Scores of (Q, C) candidates, -inf where padded; ``score`` takes two 1-D arrays of rows."""
@@ -145,6 +156,8 @@ class MiningContext:
         self.index = index or CorpusIndex(corpus)
         self.judged = judged
         self._vectors_of = vectors_of
+        #: By a source's key, (query rows, candidates' document rows) of the refresh before the one that is being made.
+        self.earlier: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     def vectors(self, which: str = "current") -> Vectors:
         """Vectors of one model; see the class."""

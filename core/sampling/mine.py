@@ -55,6 +55,7 @@ def mine_lane(
         current = context.vectors("current")
         model_scores = current.score_pairs(query_rows, doc_rows)
         model_positive_scores = current.score_pairs(query_rows, positive_rows)
+    likeness = lane.source.likeness(context, positive_rows, doc_rows) if lane.picker.asks_likeness else None
     return Candidates(
         lane=index,
         source=lane.source.key,
@@ -69,6 +70,7 @@ def mine_lane(
         rules=(*base_rules(judged is not None), *(f.key for f in lane.filters)),
         model_scores=model_scores,
         model_positive_scores=model_positive_scores,
+        likeness=likeness,
     )
 
 
@@ -87,7 +89,7 @@ def lowest_positive(score, context: MiningContext, query_rows: np.ndarray) -> tu
 def pick(lane: Lane, candidates: Candidates, rng: np.random.Generator) -> np.ndarray:
     """int64 (Q, per_query) columns of ``candidates`` taken for training, -1 at the end where too few are left."""
     return lane.picker.pick(
-        candidates.scores, candidates.positive_scores, candidates.is_kept, lane.per_query, rng
+        candidates.scores, candidates.positive_scores, candidates.is_kept, lane.per_query, rng, candidates.likeness
     )
 
 

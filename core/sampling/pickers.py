@@ -9,15 +9,24 @@ import numpy as np
 
 from core.params import Citation, Piece, param
 
+#: Log weights of TriSampler: of what is as far from the positive's score as can be told, and of what lies outside of its triangle.
+FARTHEST, OUTSIDE = -1e6, -1e8
+
 
 class Picker(Piece):
-    """Base of the pickers. ``is_random``: draws anew each epoch from the same candidates."""
+    """Base of the pickers. ``is_random``: draws anew each epoch from the same candidates. ``asks_likeness``: wants to know how
+    close each candidate is to the query's positive, which is scored for such pickers only."""
 
     family = "picker"
     is_random: ClassVar[bool] = False
+    asks_likeness: ClassVar[bool] = False
 
     def log_weights(self, scores: np.ndarray, positive_scores: np.ndarray) -> np.ndarray:
-        """float64 (Q, C) unnormalised log probabilities of taking each candidate; -inf = never."""
+        """float64 (Q, C) unnormalised log probabilities of taking each candidate; -inf = never.
+
+        A picker that asks for likeness gets it as a third argument: float32 (Q, C), the candidate's score with the query's
+        lowest-scored positive on the source's scale.
+        """
         raise TypeError(f"{type(self).__name__} has no law")
 
     def pick(
@@ -27,6 +36,7 @@ class Picker(Piece):
         is_allowed: np.ndarray,
         k: int,
         rng: np.random.Generator,
+        likeness: np.ndarray | None = None,
     ) -> np.ndarray:
         """int64 (Q, k) columns of the taken candidates, no column twice in a row, -1 at the end where too few.
 
@@ -41,7 +51,8 @@ class Picker(Piece):
             return columns
         if self.is_random:
             safe = np.where(is_allowed, scores, 0.0)
-            keys = self.log_weights(safe, positive_scores) + rng.gumbel(size=scores.shape)
+            asked = (likeness,) if self.asks_likeness else ()
+            keys = self.log_weights(safe, positive_scores, *asked) + rng.gumbel(size=scores.shape)
         else:
             keys = np.broadcast_to(-np.arange(n_candidates, dtype=np.float64), scores.shape)
         keys = np.where(is_allowed, keys, -np.inf)
@@ -121,4 +132,38 @@ class SimANS(Picker):
         return -self.a * np.minimum(np.abs(difference), 1e6) ** 2
 
 
-PICKERS: tuple[type[Picker], ...] = (Top, Uniform, SimANS)
+@dataclass(frozen=True, kw_only=True)
+class TriSampler(Picker):
+    """Candidates that score like the positive and lie closer to the positive than to the query.
+
+    Drawn without replacement with p proportional to ReLU(s(d+, d-) - s(q, d-)) exp(-(s- - s+)^2 / spread). Query, positive and
+    negative then make a triangle that is nearly regular, so the gradient on the document is informative and the draw
+    keeps to the positive's side. The paper's spread is 4, made for unbounded dot products: on cosines that factor is almost flat and the
+    first one decides. Candidates whose first factor is 0 come last, when nothing else is left. What lies close to the positive
+    is also where copies and unlabelled answers lie. d+ is the query's lowest-scored positive.
+    """
+
+    key = "trisampler"
+    title = "TriSampler: quasi-triangle"
+    cost = "low"
+    difficulty = "medium"
+    is_random = True
+    asks_likeness = True
+    source = Citation(
+        "Yang et al.",
+        2024,
+        "TriSampler: A Better Negative Sampling Principle for Dense Retrieval",
+        "https://arxiv.org/abs/2402.11855",
+    )
+    spread: float = param(4.0, "divides the squared score difference; smaller = only near the positive's score", ge=1e-6, le=1e6)
+
+    def log_weights(self, scores, positive_scores, likeness):
+        difference = scores.astype(np.float64) - positive_scores.astype(np.float64)[:, None]
+        law = np.maximum(-(difference**2) / self.spread, FARTHEST)
+        excess = likeness.astype(np.float64) - scores
+        is_inside = excess > 0
+        # Not -inf: a query all of whose candidates lie outside would otherwise train on nothing, unseen.
+        return np.where(is_inside, law + np.log(np.where(is_inside, excess, 1.0)), OUTSIDE + law)
+
+
+PICKERS: tuple[type[Picker], ...] = (Top, Uniform, SimANS, TriSampler)

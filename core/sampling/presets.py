@@ -8,6 +8,7 @@ from core.sampling.batch import DPR, BandInBatch, HardestInBatch, InBatch, MoCo,
 from core.sampling.pickers import Top, Uniform
 from core.sampling.preset import FAMILY_TITLES, Preset
 from core.sampling.presets_denoised import DENOISED
+from core.sampling.presets_mined import PRESETS_MINED
 from core.sampling.recipe import Lane, Recipe
 from core.sampling.schedule import EverySteps
 from core.sampling.signal import Triplet
@@ -213,6 +214,7 @@ _ALL = (
         cost="high",
         difficulty="hard",
     ),
+    *PRESETS_MINED,
     *DENOISED,
 )
 

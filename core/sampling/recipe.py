@@ -9,6 +9,7 @@ from typing import Any
 from core.errors import ParameterError
 from core.params import Param, Piece, digest, make_piece, param
 from core.sampling.batch import BATCH, BatchNegatives, InBatch
+from core.sampling.batch_mined import BATCH_MINED
 from core.sampling.filters import FILTERS, Filter
 from core.sampling.pickers import PICKERS, Picker, Top
 from core.sampling.positives import POSITIVES, Labelled, Positives
@@ -20,7 +21,7 @@ from core.sampling.windows import WINDOWS, RankWindow
 #: Every piece of every family, by the slot of a recipe that it fits.
 FAMILIES: dict[str, tuple[type[Piece], ...]] = {
     "positives": POSITIVES,
-    "batch": BATCH,
+    "batch": (*BATCH, *BATCH_MINED),
     "source": SOURCES,
     "window": WINDOWS,
     "filters": FILTERS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from core.params import Citation, Piece, param
 
@@ -11,6 +12,8 @@ class Schedule(Piece):
     """Base of the schedules."""
 
     family = "schedule"
+    #: True where a second process mines while training goes on (core/train/background.py).
+    is_async: ClassVar[bool] = False
 
     def is_due(self, step: int, steps_per_epoch: int) -> bool:
         """Whether the model-dependent sources are mined again before this step (0-based; step 0 always mines)."""
@@ -66,4 +69,23 @@ class EverySteps(Schedule):
         return step % (self.steps or steps_per_epoch) == 0
 
 
-SCHEDULES: tuple[type[Schedule], ...] = (Once, EverySteps)
+@dataclass(frozen=True, kw_only=True)
+class AsyncEverySteps(EverySteps):
+    """A second process mines every n steps, and training goes on with the old negatives until the new ones are there.
+
+    ANCE as its authors ran it: encoding a large corpus takes long, and nobody waits for it. The price is staleness: the new negatives
+    come from weights that are some steps old when they are taken; each refresh is logged with that number. A refresh that falls due
+    while another is under way is left out. With lag 0 the moment depends on the machine, so no seed repeats the trial; with a
+    lag it does, and training waits where the process is slower. Short trainings end before the process has started.
+    """
+
+    key = "every-async"
+    title = "Every n steps, in the background"
+    is_async = True
+    source = EverySteps.source
+    lag: int = param(
+        0, "steps from the weights to the taking of their negatives; 0 = as soon as they are there", unit="steps", ge=0, le=100_000
+    )
+
+
+SCHEDULES: tuple[type[Schedule], ...] = (Once, EverySteps, AsyncEverySteps)

@@ -117,6 +117,27 @@ class Hinge(Signal):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PairwiseLogistic(Signal):
+    """Each negative should lose against the positive, the more clearly the better, but never by a fixed amount.
+
+    Loss log(1 + e^{(s- - s+) / t}), averaged over the negatives (RankNet's). A smooth hinge: pairs that are right still pull a little.
+    Every pair counts alike, however many are right already, unless the batch piece weights them as ADORE does.
+    """
+
+    key = "pairwise-logistic"
+    title = "Pairwise logistic"
+    source = Citation("Burges et al.", 2005, "Learning to Rank using Gradient Descent", "https://doi.org/10.1145/1102351.1102363")
+    similarity: str = param("cosine", SIMILARITY_HELP, choices=SIMILARITIES)
+    temperature: float = param(0.05, "divides the score difference", ge=0.001, le=100.0)
+
+    def loss(self, positive, negative, is_allowed, log_weight=None):
+        from torch.nn.functional import softplus
+
+        per_pair = softplus((negative - positive[:, None]) / self.temperature)
+        return _mean_over_negatives(per_pair, is_allowed, log_weight).mean()
+
+
+@dataclass(frozen=True, kw_only=True)
 class BinaryCrossEntropy(Signal):
     """Each pair is judged alone: relevant or not.
 
@@ -142,4 +163,4 @@ class BinaryCrossEntropy(Signal):
         return (own + _mean_over_negatives(per_pair, is_allowed, log_weight)).mean()
 
 
-SIGNALS: tuple[type[Signal], ...] = (InfoNCE, Triplet, Hinge, BinaryCrossEntropy)
+SIGNALS: tuple[type[Signal], ...] = (InfoNCE, Triplet, Hinge, PairwiseLogistic, BinaryCrossEntropy)

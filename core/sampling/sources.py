@@ -3,83 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
-from core.params import Citation, Piece, param
-from core.sampling.context import MiningContext, score_pairs_padded
+from core.params import Citation, param
+from core.sampling.context import score_pairs_padded
+from core.sampling.source import Source, draw_distinct, search_vectors
+from core.sampling.sources_mined import MINED_SOURCES
 from core.search.hits import Hits
 
+__all__ = [
+    "MNS", "SOURCES", "BM25Source", "Dense", "Gold", "Popularity", "RandomCorpus", "Source", "StaticDense", "draw_distinct",
+    "search_vectors",
+]  # fmt: skip
 
-class Source(Piece):
-    """Base of the sources. ``is_redrawn``: a new draw each epoch; ``is_dynamic``: changes with the model."""
-
-    family = "source"
-    is_redrawn: ClassVar[bool] = False
-    is_dynamic: ClassVar[bool] = False
-
-    def retrieve(
-        self, context: MiningContext, query_rows: np.ndarray, depth: int, rng: np.random.Generator
-    ) -> Hits:
-        """The first ``depth`` documents for each query, known positives among them where the source ranks them.
-
-        Returns Hits with doc_rows int64 (Q, depth), -1 at the end of short rows; scores on this source's scale.
-        """
-        raise TypeError(f"{type(self).__name__} retrieves nothing")
-
-    def score(self, context: MiningContext, query_rows: np.ndarray, doc_rows: np.ndarray) -> np.ndarray:
-        """float32 scores, shape of ``doc_rows`` (Q,) or (Q, C), on this source's scale; -inf where -1."""
-        return context.vectors("current").score_pairs(query_rows, doc_rows)
-
-
-def draw_distinct(
-    n_queries: int, depth: int, pool: np.ndarray, is_forbidden, rng: np.random.Generator
-) -> np.ndarray:
-    """int64 (n_queries, depth) entries of ``pool`` drawn uniformly without replacement within a row, -1 padded.
-
-    ``is_forbidden(row_index, values)`` masks values that a row must not take. Sequential rejection: an entry that is
-    forbidden or repeats an earlier one of its row is drawn again, which is exactly sampling without replacement.
-    """
-    pool = np.unique(pool)
-    depth_drawn = min(depth, len(pool))
-    drawn = np.full((n_queries, depth), -1, np.int64)
-    if depth_drawn == 0 or n_queries == 0:
-        return drawn
-    if len(pool) < 4 * depth:
-        for row in range(n_queries):
-            allowed = pool[~is_forbidden(np.full(len(pool), row), pool)]
-            taken = rng.permutation(allowed)[:depth]
-            drawn[row, : len(taken)] = taken
-        return drawn
-    drawn = pool[rng.integers(0, len(pool), (n_queries, depth))]
-    rows = np.broadcast_to(np.arange(n_queries)[:, None], drawn.shape)
-    is_bad = is_forbidden(rows, drawn) | _repeats(drawn)
-    for _ in range(64):
-        if not is_bad.any():
-            return drawn
-        drawn[is_bad] = pool[rng.integers(0, len(pool), int(is_bad.sum()))]
-        bad_rows = np.flatnonzero(is_bad.any(1))
-        rows = np.broadcast_to(bad_rows[:, None], (len(bad_rows), depth))
-        is_bad[bad_rows] = is_forbidden(rows, drawn[bad_rows]) | _repeats(drawn[bad_rows])
-    # A row that is still not filled has nearly everything forbidden: finish it by a plain permutation.
-    for row in np.flatnonzero(is_bad.any(1)):
-        allowed = pool[~is_forbidden(np.full(len(pool), row), pool)]
-        taken = rng.permutation(allowed)[:depth]
-        drawn[row] = -1
-        drawn[row, : len(taken)] = taken
-    return drawn
-
-
-def _repeats(values: np.ndarray) -> np.ndarray:
-    """True where an entry equals one to its left in the same row."""
-    order = np.argsort(values, axis=1, kind="stable")
-    in_order = np.take_along_axis(values, order, 1)
-    is_repeat = np.zeros_like(values, bool)
-    is_repeat[:, 1:] = in_order[:, 1:] == in_order[:, :-1]
-    result = np.empty_like(is_repeat)
-    np.put_along_axis(result, order, is_repeat, 1)
-    return result
+MNS = Citation(
+    "Yang et al.",
+    2020,
+    "Mixed Negative Sampling for Learning Two-tower Neural Networks in Recommendations",
+    "https://doi.org/10.1145/3366424.3386195",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +79,39 @@ class Gold(Source):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Popularity(Source):
+    """Documents drawn in proportion to how many training queries they answer.
+
+    In-batch negatives follow this law without being asked: what is often a positive is often in the batch. Drawn outright it
+    shows what that does: popular documents are pushed away most, documents that are nobody's positive never, unless smoothing gives them a
+    share. Power 0 makes all equal, .75 is word2vec's choice, 1 the batch's own law. Where every document answers one
+    query it is no different from gold negatives.
+    """
+
+    key = "popularity"
+    title = "By popularity"
+    is_redrawn = True
+    source = MNS
+    power: float = param(1.0, "the count of positives is raised to this; 0 = all equally likely", ge=0.0, le=4.0)
+    smoothing: float = param(0.0, "added to each document's count, so that nobody's positives are drawn too", ge=0.0, le=1e6)
+
+    def weights(self, context) -> np.ndarray:
+        """float64 (C,): what each document's probability is proportional to."""
+        _, docs = context.training_pairs
+        counts = np.bincount(docs, minlength=context.corpus.n_documents) + self.smoothing
+        return counts**self.power
+
+    def retrieve(self, context, query_rows, depth, rng):
+        weights = self.weights(context)
+        pool = np.flatnonzero(weights)
+        protected = context.protected
+        rows = draw_distinct(
+            len(query_rows), depth, pool, lambda index, docs: protected.contains(query_rows[index], docs), rng, weights[pool]
+        )
+        return Hits(rows, self.score(context, query_rows, rows))
+
+
+@dataclass(frozen=True, kw_only=True)
 class BM25Source(Source):
     """Documents that share the query's rare words but are not its positive.
 
@@ -164,13 +140,12 @@ class BM25Source(Source):
             lambda position, docs: context.bm25.score_pairs(texts, position, docs), index, doc_rows
         )
 
-
-def search_vectors(context: MiningContext, which: str, query_rows: np.ndarray, depth: int) -> Hits:
-    """Exact dense retrieval by one model of the context."""
-    from core.search.exact import top_k
-
-    vectors = context.vectors(which)
-    return top_k(vectors.queries[query_rows], vectors.documents, depth, similarity=vectors.similarity)
+    def likeness(self, context, from_rows, doc_rows):
+        texts = context.corpus.document_texts(np.maximum(from_rows, 0))
+        scores = score_pairs_padded(
+            lambda position, docs: context.bm25.score_pairs(texts, position, docs), np.arange(len(from_rows)), doc_rows
+        )
+        return np.where(from_rows[:, None] >= 0, scores, np.float32(-np.inf))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,5 +197,8 @@ class StaticDense(Source):
     def score(self, context, query_rows, doc_rows):
         return context.vectors(self.trial or "start").score_pairs(query_rows, doc_rows)
 
+    def likeness(self, context, from_rows, doc_rows):
+        return context.vectors(self.trial or "start").score_documents(from_rows, doc_rows)
 
-SOURCES: tuple[type[Source], ...] = (RandomCorpus, Gold, BM25Source, Dense, StaticDense)
+
+SOURCES: tuple[type[Source], ...] = (RandomCorpus, Gold, Popularity, BM25Source, Dense, StaticDense, *MINED_SOURCES)

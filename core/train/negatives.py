@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from core.sampling.candidates import Candidates
 from core.sampling.context import MiningContext
 from core.sampling.mine import mine_lane, pick, rows_at
 from core.sampling.recipe import Lane, Recipe
+
+if TYPE_CHECKING:
+    from core.train.background import Background
 
 # Purposes of the random streams: every draw has a stream of its own, so that resuming needs no generator state.
 ORDER, MINE, PICK = 1, 2, 3
@@ -35,6 +38,8 @@ class Negatives:
         self.rows = np.full((len(query_rows), recipe.per_query), -1, np.int64)
         self.n_tables = 0
         self.seconds = 0.0
+        #: The process that mines the model-dependent lanes, where the schedule asks for one.
+        self.background: Background | None = None
         self._writer = ThreadPoolExecutor(1)
         self._writing: list[Future[None]] = []
 
@@ -44,14 +49,19 @@ class Negatives:
             return True
         if lane.source.is_redrawn:
             return epoch_starts
-        return lane.source.is_dynamic and self.recipe.schedule.is_due(step, steps_per_epoch)
+        return lane.source.is_dynamic and not self.recipe.schedule.is_async and self.recipe.schedule.is_due(step, steps_per_epoch)
 
     def prepare(self, step: int, epoch: int, epoch_starts: bool, steps_per_epoch: int) -> list[dict[str, Any]]:
         """Mine and pick whatever is due before this step; returns a summary of each table that was mined."""
         started = time.perf_counter()
         mined = []
+        earlier = self._earlier()
+        arrived, of = self._from_background(step, steps_per_epoch, earlier)
         for index, lane in enumerate(self.recipe.mined):
-            if self.is_due(lane, step, epoch_starts, steps_per_epoch):
+            if index in arrived:
+                mined.append(self._take(index, arrived[index]) | {"weights_step": of, "staleness": step - of})
+            elif self.is_due(lane, step, epoch_starts, steps_per_epoch):
+                self.context.earlier = earlier
                 mined.append(self._mine(index, lane, step))
             elif not (epoch_starts and lane.picker.is_random):
                 continue
@@ -69,10 +79,29 @@ class Negatives:
         self.seconds += time.perf_counter() - started
         return mined
 
+    def _earlier(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """By source, the candidates as they stand now; of several lanes with one source the first counts."""
+        found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        for lane, table in zip(self.recipe.mined, self.tables, strict=True):
+            if table is not None and not lane.source.is_redrawn:
+                found.setdefault(lane.source.key, (table.query_rows, table.doc_rows))
+        return found
+
+    def _from_background(self, step: int, steps_per_epoch: int, earlier) -> tuple[dict[int, Candidates], int]:
+        if self.background is None:
+            return {}, step
+        lanes = [index for index, lane in enumerate(self.recipe.mined) if lane.source.is_dynamic and not lane.source.is_redrawn]
+        # Step 0 is mined here: training must begin with negatives.
+        is_due = step > 0 and self.recipe.schedule.is_due(step, steps_per_epoch)
+        return self.background.exchange(step, is_due, lanes, earlier)
+
     def _mine(self, index: int, lane: Lane, step: int) -> dict[str, Any]:
-        self._write(index)
         rng = np.random.default_rng([self.seed, MINE, step, index])
-        table = mine_lane(lane, self.context, self.query_rows, rng, index=index)
+        return self._take(index, mine_lane(lane, self.context, self.query_rows, rng, index=index))
+
+    def _take(self, index: int, table: Candidates) -> dict[str, Any]:
+        lane = self.recipe.mined[index]
+        self._write(index)
         self.tables[index], self.numbers[index] = table, self.n_tables
         self.n_tables += 1
         self._write(index)
@@ -135,11 +164,19 @@ class Negatives:
                 if isinstance(value, np.ndarray):
                     arrays[f"lane.{index}.{name}"] = value
         rules = [list(t.rules) if t else [] for t in self.tables]
-        return arrays, {"numbers": self.numbers, "n_tables": self.n_tables, "rules": rules, "seconds": self.seconds}
+        if self.background is not None and self.background.sent is not None:
+            # The refresh under way is begun again from the same weights, so that a stop changes nothing.
+            arrays |= {f"refresh.{name}": value for name, value in self.background.sent.items()}
+        asked = None if self.background is None else self.background.asked
+        more = {} if asked is None else {"refresh_asked": asked}
+        return arrays, {**more, "numbers": self.numbers, "n_tables": self.n_tables, "rules": rules, "seconds": self.seconds}
 
     def unpack(self, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
         """Restore what :meth:`pack` gave."""
         self.numbers, self.n_tables, self.seconds = list(state["numbers"]), state["n_tables"], state["seconds"]
+        if self.background is not None and state.get("refresh_asked") is not None:
+            self.background.asked = state["refresh_asked"]
+            self.background.sent = {k.split(".", 1)[1]: v for k, v in arrays.items() if k.startswith("refresh.")}
         for index, lane in enumerate(self.recipe.mined):
             own = {k.split(".", 2)[2]: v for k, v in arrays.items() if k.startswith(f"lane.{index}.")}
             if not own:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from core.corpus.corpus import Corpus
-from core.encode.encoders import make_encoder
+from core.encode.encoders import Encoder, make_encoder
+from core.encode.model import EncoderModel
 from core.errors import ParameterError
 from core.sampling.context import CorpusIndex, MiningContext
 from core.sampling.decisions import decisions_of_trial
@@ -17,6 +18,7 @@ from core.sampling.judged import Judged, use_verdicts
 from core.sampling.recipe import Recipe
 from core.train.config import TrialConfig
 from core.train.events import EventWriter
+from core.train.fixed import start_model, two_towers
 from core.train.negatives import Negatives
 from core.train.step import Batch, Stepper
 from core.train.vectors import CurrentVectors
@@ -63,7 +65,8 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
     if recipe.batch.uses_key_encoder and getattr(encoder, "towers", "shared") != "shared":
         raise ParameterError("MoCo needs shared towers: its key encoder follows the query side. Set encoder.towers=shared.")
     doc_texts, query_texts = corpus.document_texts(), corpus.query_texts()
-    model = encoder.build(doc_texts, config.seed)
+    model = _two_towers(recipe, encoder, doc_texts, config.seed, folder.parent, events) if recipe.batch.fixes_documents else None
+    model = model or encoder.build(doc_texts, config.seed)
     doc_tokens, query_tokens = model.tokenize(doc_texts), model.tokenize(query_texts)
     stepper = Stepper(recipe, model, config.learning_rate, query_tokens, doc_tokens)
     cross = folder.parent.parent / "cache" / "cross" if folder.parent.name == "trials" else None
@@ -109,6 +112,17 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
     )
 
 
+def _two_towers(
+    recipe: Recipe, encoder: Encoder, doc_texts: list[str], seed: int, home: Path, events: EventWriter
+) -> EncoderModel:
+    """The model whose query side alone will learn, started from the trial that the recipe names or untrained."""
+    trial = recipe.batch.trial
+    model = two_towers(start_model(trial, home) if trial else encoder.build(doc_texts, seed))
+    whose = f"trial {trial}" if trial else "the untrained encoder"
+    events.write("log", text=f"Document vectors stay those of {whose}; only the query side learns, in a tower of its own.")
+    return model
+
+
 def _judged(config: TrialConfig, index: CorpusIndex, folder: Path) -> Judged | None:
     decisions = decisions_of_trial(folder, config.verdicts, index.corpus)
     return None if decisions is None else use_verdicts(decisions, index, config.verdict_use, config.verdict_weight)
@@ -127,6 +141,8 @@ def _check(corpus: Corpus, recipe: Recipe, query_rows: np.ndarray) -> None:
             "The corpus has no training pair of the grade that the recipe asks for. "
             "Add judged pairs to qrels/train.tsv, or lower positives.min_grade."
         )
+    for why in (why for piece in recipe.pieces() if (why := piece.lacks(corpus, recipe))):
+        raise ParameterError(why)
     if corpus.n_documents < 2:
         raise ParameterError(
             f"The corpus has {corpus.n_documents} document, so nothing can be a negative. Add documents to corpus.jsonl."

@@ -13,6 +13,7 @@ from core.encode.model import EncoderModel
 from core.encode.tokens import Tokens
 from core.sampling.batch import BatchStep
 from core.sampling.recipe import Recipe
+from core.train.fixed import FixedVectors
 
 # Known positives of a query beyond which masking by comparison would cost more than the scores themselves.
 WIDEST_MASK = 64
@@ -60,6 +61,7 @@ class Stepper:
         self.n_done = 0
         self.state = recipe.batch.start(model.dim)
         self.key_model = model.clone() if recipe.batch.uses_key_encoder else None
+        self.fixed: FixedVectors | None = None
         weights = np.concatenate([np.full(lane.per_query, lane.weight) for lane in recipe.mined] or [np.empty(0)])
         self.log_weights = None if (weights == 1).all() else torch.from_numpy(np.log(np.maximum(weights, 1e-30))).float()
 
@@ -67,11 +69,13 @@ class Stepper:
         """Train on one batch; deterministic for given weights, batch and number of threads."""
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
-        queries, at = self._encode_batch(batch)
+        batch, queries, at = self._fixed(batch) if self.recipe.batch.fixes_documents else (batch, *self._encode_batch(batch))
         positive = self._compare_rows(queries, at.positives)
         shared, own = self._negatives(queries, positive, at, batch)
         negative, is_allowed, log_weight = self._join(shared, own, at)
         log_weight = self._lightened(log_weight, negative, shared, at, batch)
+        if self.recipe.batch.fixes_documents and (own_weight := self.recipe.batch.weigh(negative, is_allowed, positive)) is not None:
+            log_weight = own_weight if log_weight is None else log_weight + own_weight
         if batch.mined_rows.shape[1]:
             negative.retain_grad()  # the report's weights
         loss = self.recipe.signal.loss(positive, negative, is_allowed, log_weight)
@@ -87,6 +91,15 @@ class Stepper:
 
     def _compared(self, vectors: torch.Tensor) -> torch.Tensor:
         return unit(vectors) if self.recipe.signal.similarity == "cosine" else vectors
+
+    def _fixed(self, batch: Batch) -> tuple[Batch, torch.Tensor, BatchStep]:
+        """The batch joined by what its queries find among the fixed document vectors; only the queries carry a gradient."""
+        if self.fixed is None:
+            documents = self._compared(torch.from_numpy(self.model.encode(self.doc_tokens, "document")))
+            self.fixed = FixedVectors(documents, self.recipe.signal.similarity, self.recipe.batch.depth)
+        queries = self._compared(self.model.forward(self.query_tokens.take(batch.query_rows), "query"))
+        batch, at = self.fixed.batch(queries, batch)
+        return batch, queries, at
 
     def _encode_batch(self, batch: Batch) -> tuple[torch.Tensor, BatchStep]:
         n, m = batch.mined_rows.shape
@@ -146,7 +159,7 @@ class Stepper:
         n, m = at.mined_rows.shape
         weight = torch.zeros(negative.shape[1])
         if own is not None:
-            weight[:m] = self.log_weights
+            weight[: len(self.log_weights)] = self.log_weights
         else:
             weight[n : n + n * m] = self.log_weights.repeat(n)
         return negative, is_allowed, weight

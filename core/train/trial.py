@@ -51,6 +51,7 @@ def run_trial(
     # A step over token vectors is too small to share: a second thread mostly waits, and on a busy machine it waits long.
     torch.set_num_threads(min(threads or STEP_THREADS, STEP_THREADS))
     events = EventWriter(folder / "events.jsonl")
+    is_named = corpus is None
     if corpus is None:
         cache = folder.parent.parent / "corpora" if folder.parent.name == "trials" else None
         corpus = load_corpus(config.corpus, cache=cache)
@@ -59,12 +60,24 @@ def run_trial(
             f"{config.corpus} has changed since this trial was made (fingerprint {corpus.fingerprint}, "
             f"not {config.corpus_fingerprint}). Start a new trial on the corpus as it is now."
         )
-    return _Loop(folder, config, corpus, events, should_stop).run()
+    loop = _Loop(folder, config, corpus, events, should_stop, is_named=is_named)
+    try:
+        return loop.run()
+    finally:
+        if loop.setup.negatives.background is not None:
+            loop.setup.negatives.background.close()
 
 
 class _Loop:
     def __init__(
-        self, folder: Path, config: TrialConfig, corpus: Corpus, events: EventWriter, should_stop: Callable[[], bool]
+        self,
+        folder: Path,
+        config: TrialConfig,
+        corpus: Corpus,
+        events: EventWriter,
+        should_stop: Callable[[], bool],
+        *,
+        is_named: bool,
     ):
         self.started = time.perf_counter()
         self.folder, self.config, self.corpus = folder, config, corpus
@@ -73,11 +86,25 @@ class _Loop:
         self.seconds = {"train": 0.0, "mine": 0.0, "evaluate": 0.0, "encode": 0.0, "total": 0.0}
         self.losses: list[float] = []
         self.setup: Setup = prepare(config, corpus, folder, events)
+        if self.setup.recipe.schedule.is_async and any(lane.source.is_dynamic for lane in self.setup.recipe.mined):
+            self._start_background(None if is_named else corpus)
         self.outcome = Outcome(folder, corpus, self.setup, events)
         self.n_steps = config.epochs * self.setup.steps_per_epoch
         self.last_checkpoint = time.monotonic()
         self.last_progress = 0.0
         self.weighing: dict[str, list[float]] = {"positive": [], "negative": [], "hard": []}
+
+    def _start_background(self, corpus: Corpus | None) -> None:
+        from core.train.background import Background
+
+        setup = self.setup
+        setup.negatives.background = Background(
+            self.folder,
+            setup.recipe.schedule.lag,
+            setup.stepper.model.state,
+            lambda text: self.events.write("log", text=text),
+            corpus,
+        )
 
     def run(self) -> dict[str, Any]:
         stored = checkpoint.read_checkpoint(self.folder / "checkpoint")
@@ -211,6 +238,8 @@ class _Loop:
         raise Stopped(f"stopped at step {self.step} of {self.n_steps}")
 
     def _finish(self) -> dict[str, Any]:
+        if self.setup.negatives.background is not None:
+            self.setup.negatives.background.close(is_finished=True)
         self.setup.negatives.flush()
         self.setup.stepper.model.save(self.folder / "model", self.setup.recipe.signal.similarity)
         seconds = {
