@@ -16,7 +16,7 @@ from core.sampling.mine import mine_lane, pick, rows_at
 from core.sampling.recipe import Lane, Recipe
 
 # Purposes of the random streams: every draw has a stream of its own, so that resuming needs no generator state.
-ORDER, MINE, PICK = 1, 2, 3
+ORDER, MINE, PICK, GROUP = 1, 2, 3, 21
 
 
 class Negatives:
