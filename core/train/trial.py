@@ -18,6 +18,7 @@ from core.train.config import TrialConfig, read_config
 from core.train.events import EventWriter
 from core.train.outcome import Outcome
 from core.train.setup import Setup, prepare
+from core.train.staleness import staleness
 
 if TYPE_CHECKING:
     from core.train.distributed import Group
@@ -136,6 +137,7 @@ class _Loop:
     def _evaluate(self) -> None:
         started = time.perf_counter()
         metrics = self.outcome.evaluate(self.step)
+        stale = staleness(self.setup.stepper, self.setup.context.vectors("current").documents)
         self.seconds["evaluate"] += time.perf_counter() - started
         vitals = {name: float(np.mean(values)) for name, values in self.weighing.items() if values}
         for values in self.weighing.values():
@@ -148,6 +150,8 @@ class _Loop:
             train_seconds=self.seconds["train"] + self.setup.negatives.seconds,
             metrics=metrics,
         )
+        if stale is not None:
+            self.events.write("staleness", step=self.step, **stale)
         if vitals:
             self.events.write("vital", step=self.step, **vitals)
         self._tell_progress(now=True)
