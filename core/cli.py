@@ -15,10 +15,16 @@ from typing import Any
 
 from core.corpus.spec import SPEC_HELP
 from core.errors import UserError
+from core.lab.workspace import Workspace
 
 EXPORTS = (
     "triplet, n-tuple, labeled-list (sentence-transformers), flagembedding, tevatron, trec-run, trec-negatives, qrels, "
     "qrels-corrected, verdicts, beir, beir-mined, script"
+)
+
+TRAINING = (
+    "Train one dual encoder. Several processes share a step's batch (cross-batch negatives): "
+    "torchrun --nproc-per-node 2 -m core.cli train CORPUS --recipe NAME."
 )
 
 
@@ -26,8 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the process's exit code."""
     options = _parser().parse_args(arguments)
     from core import commands
+    from core.lab import together
 
     try:
+        if together.n_processes() > 1 and options.command != "train":
+            raise UserError(f"torchrun shares the work of 'negspace train' alone. Start 'negspace {options.command}' without it.")
+        if together.is_follower():
+            together.follow_training(Workspace(options.workspace or None))
+            return 0
         answer: dict[str, Any] | None = getattr(commands, _function(options.command))(options)
     except UserError as error:
         print(f"negspace: {error}", file=sys.stderr)
@@ -75,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     recipes = commands.add_parser("recipes", parents=[everywhere], help="list the sampling strategies")
     recipes.add_argument("--markdown", action="store_true", help="print the README's table of techniques")
     recipes.add_argument("--write", metavar="README", help="with --markdown: put the table into this file instead")
-    train = commands.add_parser("train", parents=[everywhere, corpus, recipe, place], help="train one dual encoder")
+    train = commands.add_parser("train", parents=[everywhere, corpus, recipe, place], help="train one dual encoder", description=TRAINING)
     train.add_argument("--epochs", type=int, metavar="N")
     train.add_argument("--batch-size", type=int, metavar="B")
     train.add_argument("--learning-rate", type=float, metavar="LR")

@@ -40,11 +40,13 @@ def train(options: Namespace) -> Answer:
     """Train one trial in this process's own worker; Ctrl-C leaves a checkpoint."""
     from core.encode.encoders import make_encoder
     from core.lab.retrain import read_verdicts, with_verdicts
+    from core.lab.together import with_processes
     from core.lab.workspace import Workspace
     from core.train.config import TrialConfig
 
     workspace = Workspace(options.workspace) if options.workspace else Workspace()
     recipe, name = _recipe(options)
+    recipe, group = with_processes(recipe, _note)
     encoder = make_encoder(options.encoder)
     spec, corpus = _corpus(options)
     for note in corpus.notes:
@@ -67,7 +69,7 @@ def train(options: Namespace) -> Answer:
         config, files = with_verdicts(config, decided, use=options.verdict_use, weight=options.verdict_weight)
     elif options.verdict_use or options.verdict_weight is not None:
         raise ParameterError("--verdict-use and --verdict-weight go with --verdicts.")
-    return _train(workspace, config, files)
+    return _train(workspace, config, files, group)
 
 
 def retrain(options: Namespace) -> Answer:
@@ -94,13 +96,13 @@ def retrain(options: Namespace) -> Answer:
     return told | {"changes": answer(found)}
 
 
-def _train(workspace, config, files: dict[str, bytes]) -> dict[str, Any]:
+def _train(workspace, config, files: dict[str, bytes], group=None) -> dict[str, Any]:
     from core.lab.by_hand import new_trial, train_here
     from core.train.results import TrialResults
 
     folder = new_trial(workspace, config, files)
     print(f"trial {folder}\nrecipe: {config.recipe_value.summary()}", flush=True)
-    train_here(folder, print_line=lambda line: print(line, flush=True))
+    train_here(folder, print_line=lambda line: print(line, flush=True), group=group)
     result = TrialResults(folder).result
     if result is None:
         raise TrialError(f"{folder} did not finish. Its events.jsonl says why.")

@@ -51,10 +51,22 @@ def warnings(corpus: Corpus, recipe: Recipe, batch_size: int | None = None) -> l
             f"{recipe.batch.title}: {size:,} documents are kept, but training has only {n_answers:,} different positives, so the "
             "queue holds the same ones several times, each query's own among them (masked). Make it smaller than that."
         )
-    if batch_size is not None and n_pairs and batch_size > n_pairs:
+    parts, in_one_step = recipe.passes.parts, 0 if batch_size is None else recipe.passes.pairs(batch_size)
+    if n_pairs and in_one_step > n_pairs and parts > 1:
+        found.append(
+            f"A step of {in_one_step:,} pairs ({recipe.passes.title.lower()}, {parts} times {batch_size:,}) is larger than the "
+            f"{n_pairs:,} training pairs: an epoch is one step of {n_pairs:,}. Take fewer parts, or train for more epochs."
+        )
+    elif batch_size is not None and n_pairs and batch_size > n_pairs:
         found.append(
             f"The batch size {batch_size:,} is larger than the {n_pairs:,} training pairs: an epoch is one step of {n_pairs:,}. "
             f"Lower it to {n_pairs:,} or less."
+        )
+    asked = getattr(recipe.order, "clusters", 0)
+    if n_pairs and asked * in_one_step > n_pairs:
+        found.append(
+            f"{recipe.order.title}: {asked:,} clusters of {n_pairs:,} training pairs hold {n_pairs / asked:.0f} each on average, less than "
+            "a batch, so most batches mix clusters. Take fewer clusters (0 = chosen by the batch size) or a smaller batch."
         )
     if recipe.schedule.key != "once" and not any(lane.source.is_dynamic for lane in recipe.mined):
         found.append(f"The schedule ({recipe.schedule.summary().lower()}) changes nothing: no lane asks the model in training.")

@@ -127,7 +127,7 @@ def _cost(recipe, context, lanes, n_sampled: int, epochs: int, batch_size: int, 
     corpus = context.corpus
     n_pairs = len(context.training_pairs[0])
     n_queries = len(np.unique(context.training_pairs[0]))
-    steps_per_epoch = max(1, -(-n_pairs // max(1, min(batch_size, n_pairs))))
+    steps_per_epoch = max(1, -(-n_pairs // max(1, min(recipe.passes.pairs(batch_size), n_pairs))))
     n_refreshes = recipe.schedule.refreshes(epochs * steps_per_epoch, steps_per_epoch)
     searches, mine_encodings, seconds = 0, 0, 0.0
     for lane in lanes:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.errors import ParameterError, TrialError, UserError
 from core.lab import adoption, worker
 from core.lab.view import TrialView
 from core.lab.workspace import Workspace
 from core.train.config import TrialConfig, library_versions
+
+if TYPE_CHECKING:
+    from core.train.distributed import Group
 
 LOOK_SECONDS = 0.2
 
@@ -32,17 +37,17 @@ def new_trial(workspace: Workspace, config: TrialConfig, more: Mapping[str, byte
     return workspace.trials / trial_id
 
 
-def train_here(folder: Path, *, print_line: Callable[[str], None]) -> None:
+def train_here(folder: Path, *, print_line: Callable[[str], None], group: Group | None = None) -> None:
     """Train the trial in this process, printing a line for each evaluation and log entry.
 
-    Raises UserError for what the user can mend and for a stop (Ctrl-C or SIGTERM), after which a checkpoint is there;
-    an exception of the training itself comes through as it is.
+    ``group``: processes that share the work and follow this one. Raises UserError for what the user can mend and for a stop
+    (Ctrl-C or SIGTERM), after which a checkpoint is there; an exception of the training itself comes through as it is.
     """
     done = threading.Event()
     teller = threading.Thread(target=_tell, args=(TrialView(folder), print_line, done), daemon=True)
     teller.start()
     try:
-        code = worker.main(folder)
+        code = worker.main(folder) if group is None else _lead(folder, group)
     finally:
         done.set()
         teller.join()
@@ -57,6 +62,16 @@ def train_here(folder: Path, *, print_line: Callable[[str], None]) -> None:
     if code == worker.TAKEN:
         raise TrialError(f"Another process trains {folder}. Wait for it, or stop it on the Train page.")
     raise UserError(f"Training failed, which is a bug: {message}. The traceback is in {folder / 'failure.json'}.")
+
+
+def _lead(folder: Path, group: Group) -> int:
+    from core.train.trial import Stopped, run_trial
+
+    group.share_text(str(folder))
+    code = worker.main(folder, partial(run_trial, group=group), Stopped)
+    if code in (worker.FINISHED, worker.STOPPED):
+        group.leave()
+    return code
 
 
 def _tell(view: TrialView, print_line: Callable[[str], None], done: threading.Event) -> None:

@@ -30,7 +30,7 @@ def training_script(config: TrialConfig, n_negatives: int, *, n_minings: int = 0
     columns = ["anchor", "positive", *(f"negative_{i}" for i in range(1, n_negatives + 1))]
     settings: dict[str, Any] = {
         "EPOCHS": config.epochs,
-        "BATCH_SIZE": config.batch_size,
+        "BATCH_SIZE": recipe.passes.pairs(config.batch_size),
         "LEARNING_RATE": config.learning_rate,
         "SEED": config.seed,
         "COLUMNS": columns,
@@ -66,6 +66,8 @@ def differences(config: TrialConfig, n_negatives: int, n_minings: int) -> list[s
     found = [
         "Order of the pairs: another random order, from the same seed.",
     ]
+    if recipe.order.key != "shuffled":
+        found.append(f"The trial's batches were drawn from clusters ({recipe.order.title.lower()}); here any pairs share a batch.")
     if recipe.batch.key != "none":
         found.append(
             "In the batch the trial masked every known positive of a query; here only equal texts are kept out of one batch "
@@ -73,6 +75,11 @@ def differences(config: TrialConfig, n_negatives: int, n_minings: int) -> list[s
         )
     if recipe.batch.key not in ("none", "in-batch"):
         found.append(f"Batch negatives: the trial used '{recipe.batch.title}', this script plain in-batch negatives.")
+    if recipe.passes.parts > 1:
+        found.append(
+            f"The trial made each batch in {recipe.passes.parts} parts ({recipe.passes.title.lower()}); here it is encoded at once, "
+            "with the same gradient in more memory (sentence-transformers' CachedMultipleNegativesRankingLoss needs less)."
+        )
     if recipe.batch.gives_negatives and recipe.mined and not recipe.batch.shares_mined:
         found.append("Each query's mined negatives served that query alone; here they serve the whole batch.")
     if recipe.mined and not n_negatives:

@@ -77,6 +77,10 @@ class BatchNegatives(Piece):
     def finish(self, step: BatchStep, state: dict[str, Tensor]) -> None:
         """Update the state after the optimiser's step."""
 
+    def kept(self, state: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor] | None:
+        """What earlier steps left in the pools: (vectors (M, D), doc_rows int64 (M,), ages int64 (M,), >= 1, in steps); None = nothing."""
+        return None
+
 
 @dataclass(frozen=True, kw_only=True)
 class NoBatch(BatchNegatives):
@@ -216,11 +220,13 @@ def _start_queue(size: int, dim: int) -> dict[str, Tensor]:
         "vectors": torch.zeros(size, dim),
         "rows": torch.full((size,), -1, dtype=torch.int64),
         "next": torch.zeros((), dtype=torch.int64),
+        "made": torch.full((size,), -1, dtype=torch.int64),
+        "steps": torch.zeros((), dtype=torch.int64),
     }
 
 
 def _enqueue(step: BatchStep, state: dict[str, Tensor]) -> None:
-    """First in, first out; a batch larger than the queue leaves its last documents."""
+    """First in, first out; a batch larger than the queue leaves its last documents. ``made``: the step of each, from 0."""
     import torch
 
     size = len(state["rows"])
@@ -228,7 +234,14 @@ def _enqueue(step: BatchStep, state: dict[str, Tensor]) -> None:
     places = (state["next"] + torch.arange(len(rows))) % size
     state["vectors"][places] = vectors
     state["rows"][places] = rows
+    state["made"][places] = state["steps"]
+    state["steps"] = state["steps"] + 1
     state["next"] = (state["next"] + len(rows)) % size
+
+
+def _kept(state: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    is_filled = (state["rows"] >= 0) & (state["made"] >= 0)
+    return state["vectors"][is_filled], state["rows"][is_filled], state["steps"] - state["made"][is_filled]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,6 +275,9 @@ class Queue(BatchNegatives):
     def finish(self, step, state):
         _enqueue(step, state)
 
+    def kept(self, state):
+        return _kept(state)
+
 
 @dataclass(frozen=True, kw_only=True)
 class MoCo(BatchNegatives):
@@ -293,6 +309,9 @@ class MoCo(BatchNegatives):
 
     def finish(self, step, state):
         _enqueue(step, state)
+
+    def kept(self, state):
+        return _kept(state)
 
 
 BATCH: tuple[type[BatchNegatives], ...] = (NoBatch, InBatch, HardestInBatch, BandInBatch, SelfGuidedInBatch, Queue, MoCo)

@@ -7,6 +7,7 @@ from core.params import Citation
 from core.sampling.batch import DPR, BandInBatch, HardestInBatch, InBatch, MoCo, NoBatch, Queue
 from core.sampling.pickers import Top, Uniform
 from core.sampling.preset import FAMILY_TITLES, Preset
+from core.sampling.presets_batch import COMPOSED
 from core.sampling.presets_denoised import DENOISED
 from core.sampling.presets_mined import PRESETS_MINED
 from core.sampling.recipe import Lane, Recipe
@@ -214,6 +215,7 @@ _ALL = (
         cost="high",
         difficulty="hard",
     ),
+    *COMPOSED,
     *PRESETS_MINED,
     *DENOISED,
 )

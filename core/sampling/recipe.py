@@ -11,6 +11,8 @@ from core.params import Param, Piece, digest, make_piece, param
 from core.sampling.batch import BATCH, BatchNegatives, InBatch
 from core.sampling.batch_mined import BATCH_MINED
 from core.sampling.filters import FILTERS, Filter
+from core.sampling.order import ORDERS, Order, Shuffled
+from core.sampling.passes import PASSES, OnePass, Passes
 from core.sampling.pickers import PICKERS, Picker, Top
 from core.sampling.positives import POSITIVES, Labelled, Positives
 from core.sampling.schedule import SCHEDULES, Once, Schedule
@@ -21,7 +23,9 @@ from core.sampling.windows import WINDOWS, RankWindow
 #: Every piece of every family, by the slot of a recipe that it fits.
 FAMILIES: dict[str, tuple[type[Piece], ...]] = {
     "positives": POSITIVES,
+    "order": ORDERS,
     "batch": (*BATCH, *BATCH_MINED),
+    "passes": PASSES,
     "source": SOURCES,
     "window": WINDOWS,
     "filters": FILTERS,
@@ -29,6 +33,10 @@ FAMILIES: dict[str, tuple[type[Piece], ...]] = {
     "schedule": SCHEDULES,
     "signal": SIGNALS,
 }
+#: The slots of a recipe that hold one piece each, in the order in which a page shows them.
+SLOTS = ("positives", "order", "batch", "passes", "schedule", "signal")
+#: Slots that came later: left out of a recipe's dict while they hold their default, so that older keys and trials stay equal.
+LATER_SLOTS = ("order", "passes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +111,12 @@ def lane_params() -> tuple[Param, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """positives + batch + mined lanes + schedule + signal."""
+    """positives + batch + mined lanes + schedule + signal, which pairs share a batch, and how it is encoded."""
 
     positives: Positives = dataclasses.field(default_factory=Labelled)
+    order: Order = dataclasses.field(default_factory=Shuffled)
     batch: BatchNegatives = dataclasses.field(default_factory=InBatch)
+    passes: Passes = dataclasses.field(default_factory=OnePass)
     mined: tuple[Lane, ...] = ()
     schedule: Schedule = dataclasses.field(default_factory=Once)
     signal: Signal = dataclasses.field(default_factory=InfoNCE)
@@ -132,35 +142,44 @@ class Recipe:
 
     def pieces(self) -> list[Piece]:
         """All pieces, slot by slot."""
-        found: list[Piece] = [self.positives, self.batch]
+        found: list[Piece] = [self.positives, self.order, self.batch, self.passes]
         for lane in self.mined:
             found += [lane.source, *([] if lane.source.is_redrawn else [lane.window]), *lane.filters, lane.picker]
         return [*found, self.schedule, self.signal]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; :meth:`from_dict` gives the same recipe back."""
-        return {
-            "positives": self.positives.to_dict(),
-            "batch": self.batch.to_dict(),
-            "mined": [lane.to_dict() for lane in self.mined],
-            "schedule": self.schedule.to_dict(),
-            "signal": self.signal.to_dict(),
-        }
+        data: dict[str, Any] = {}
+        for slot in SLOTS:
+            if slot == "schedule":
+                data["mined"] = [lane.to_dict() for lane in self.mined]
+            if not self._is_left_out(slot):
+                data[slot] = getattr(self, slot).to_dict()
+        return data
+
+    def _is_left_out(self, slot: str) -> bool:
+        return slot in LATER_SLOTS and getattr(self, slot) == default_piece(slot)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Recipe:
         """The recipe that :meth:`to_dict` wrote; raises ParameterError."""
-        slots = ("positives", "batch", "schedule", "signal")
-        _refuse_unknown("Recipe", data, {*slots, "mined"})
-        made: dict[str, Any] = {slot: make_piece(FAMILIES[slot], data[slot], slot) for slot in slots if slot in data}
+        _refuse_unknown("Recipe", data, {*SLOTS, "mined"})
+        made: dict[str, Any] = {slot: make_piece(FAMILIES[slot], data[slot], slot) for slot in SLOTS if slot in data}
         return cls(mined=tuple(Lane.from_dict(lane) for lane in data.get("mined", ())), **made)
 
     def summary(self) -> str:
         """One line in words, for tables."""
-        parts = [self.batch.summary(), *(lane.summary() for lane in self.mined)]
+        later = [getattr(self, slot).summary() for slot in LATER_SLOTS if not self._is_left_out(slot)]
+        parts = [self.batch.summary(), *later, *(lane.summary() for lane in self.mined)]
         if any(lane.source.is_dynamic for lane in self.mined):
             parts.append(self.schedule.summary().lower())
         return " + ".join(parts) + f"; {self.signal.summary()}"
+
+
+def default_piece(slot: str) -> Piece:
+    """What a recipe has in a slot unless it says otherwise."""
+    made = next(f for f in dataclasses.fields(Recipe) if f.name == slot).default_factory
+    return made()  # type: ignore[operator, misc]
 
 
 def _refuse_unknown(owner: str, data: Any, known: set[str]) -> None:

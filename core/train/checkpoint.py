@@ -6,10 +6,13 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+
+if TYPE_CHECKING:
+    from core.train.step import Stepper
 
 
 def write_checkpoint(folder: Path, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
@@ -40,6 +43,30 @@ def delete_checkpoint(folder: Path) -> None:
     """Remove it and what a kill in the middle of writing may have left."""
     for suffix in ("", ".new", ".old"):
         shutil.rmtree(folder.with_name(folder.name + suffix), ignore_errors=True)
+
+
+def pack_stepper(stepper: Stepper) -> dict[str, np.ndarray]:
+    """Weights, key encoder, the batch piece's state and optimisers as named arrays."""
+    arrays = {f"model.{name}": value for name, value in stepper.model.state().items()}
+    if stepper.key_model is not None:
+        arrays |= {f"key.{name}": value for name, value in stepper.key_model.state().items()}
+    arrays |= {f"batch.{name}": value.numpy() for name, value in stepper.state.items()}
+    return arrays | pack_optimizers(stepper.optimizers)
+
+
+def unpack_stepper(stepper: Stepper, arrays: dict[str, np.ndarray], step: int) -> None:
+    """Load what :func:`pack_stepper` packed after ``step`` steps."""
+
+    def part(prefix: str) -> dict[str, np.ndarray]:
+        return {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
+
+    stepper.model.load_state(part("model."))
+    if stepper.key_model is not None:
+        stepper.key_model.load_state(part("key."))
+    for name, value in part("batch.").items():
+        stepper.state[name].copy_(torch.from_numpy(np.array(value)))
+    unpack_optimizers(stepper.optimizers, arrays)
+    stepper.n_done = step
 
 
 def pack_optimizers(optimizers: list[torch.optim.Optimizer]) -> dict[str, np.ndarray]:

@@ -37,7 +37,9 @@ class TrialConfig:
     name: str = ""
     recipe_name: str = ""
     epochs: int = param(8, "passes over the training pairs", ge=1, le=1000)
-    batch_size: int = param(128, "pairs in a step", unit="pairs", ge=1, le=65_536)
+    batch_size: int = param(
+        128, "pairs encoded at once: a step, unless the recipe caches gradients or has workers", unit="pairs", ge=1, le=65_536
+    )
     learning_rate: float = param(0.01, "step size of Adam", ge=1e-7, le=1.0)
     seed: int = param(0, "decides the order of the pairs, every random draw and new weights", ge=0, le=2**31 - 1)
     snapshots: int = param(4, "checkpoints whose vectors are kept for the map, first and last included", ge=2, le=50)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from core.train.background import Background
 
 # Purposes of the random streams: every draw has a stream of its own, so that resuming needs no generator state.
-ORDER, MINE, PICK = 1, 2, 3
+ORDER, MINE, PICK, GROUP = 1, 2, 3, 21
 
 
 class Negatives:

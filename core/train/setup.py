@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,19 +16,24 @@ from core.sampling.context import CorpusIndex, MiningContext
 from core.sampling.decisions import decisions_of_trial
 from core.sampling.filters import CrossEncoderCut
 from core.sampling.judged import Judged, use_verdicts
+from core.sampling.order import share_of_one_group
 from core.sampling.recipe import Recipe
 from core.train.config import TrialConfig
 from core.train.events import EventWriter
 from core.train.fixed import start_model, two_towers
-from core.train.negatives import Negatives
+from core.train.negatives import GROUP, ORDER, Negatives
 from core.train.step import Batch, Stepper
 from core.train.vectors import CurrentVectors
+
+if TYPE_CHECKING:
+    from core.train.distributed import Group
 
 
 @dataclass
 class Setup:
     """The parts of a trial; ``query_rows``, ``positive_rows`` int64 (N,) are the training pairs, ``positions`` int64 (N,) each
-    pair's place among the distinct training queries. ``protected``, ``light``: as a Batch has them, for the distinct queries."""
+    pair's place among the distinct training queries. ``protected``, ``light``: as a Batch has them, for the distinct queries.
+    ``batch_size``: pairs in one step, all its parts together. ``groups`` int64 (N,): what the recipe's order found, or None."""
 
     recipe: Recipe
     corpus: Corpus
@@ -44,6 +50,13 @@ class Setup:
     steps_per_epoch: int
     snapshot_steps: set[int]
     test_rows: np.ndarray
+    groups: np.ndarray | None
+    seed: int
+
+    def order(self, epoch: int) -> np.ndarray:
+        """int64 (N,): the pairs as they follow one another in this epoch."""
+        rng = np.random.default_rng([self.seed, ORDER, epoch])
+        return self.recipe.order.arrange(self.groups, len(self.query_rows), self.batch_size, rng)
 
     def batch(self, chosen: np.ndarray) -> Batch:
         """The batch of the pairs at ``chosen``."""
@@ -58,17 +71,31 @@ class Setup:
         )
 
 
-def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWriter) -> Setup:
+def make_stepper(
+    config: TrialConfig, corpus: Corpus, group: Group | None = None, home: Path | None = None, events: EventWriter | None = None
+) -> Stepper:
+    """The model before its first step and its optimisers, with the corpus's tokens.
+
+    ``group``: the processes that share a step's batch; ``home``: the folder of the trials, where a recipe starts from one;
+    ``events``: where to say so.
+    """
+    doc_texts, query_texts = corpus.document_texts(), corpus.query_texts()
+    encoder, recipe = make_encoder(config.encoder), config.recipe_value
+    fixes = recipe.batch.fixes_documents
+    model = _two_towers(recipe, encoder, doc_texts, config.seed, home, events) if fixes else encoder.build(doc_texts, config.seed)
+    doc_tokens, query_tokens = model.tokenize(doc_texts), model.tokenize(query_texts)
+    return Stepper(recipe, model, config.learning_rate, query_tokens, doc_tokens, group)
+
+
+def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWriter, group: Group | None = None) -> Setup:
     """Check the corpus against the configuration and build every part; raises ParameterError with the remedy."""
     recipe = config.recipe_value
     encoder = make_encoder(config.encoder)
     if recipe.batch.uses_key_encoder and getattr(encoder, "towers", "shared") != "shared":
         raise ParameterError("MoCo needs shared towers: its key encoder follows the query side. Set encoder.towers=shared.")
-    doc_texts, query_texts = corpus.document_texts(), corpus.query_texts()
-    model = _two_towers(recipe, encoder, doc_texts, config.seed, folder.parent, events) if recipe.batch.fixes_documents else None
-    model = model or encoder.build(doc_texts, config.seed)
-    doc_tokens, query_tokens = model.tokenize(doc_texts), model.tokenize(query_texts)
-    stepper = Stepper(recipe, model, config.learning_rate, query_tokens, doc_tokens)
+    if group is not None and recipe.batch.fixes_documents:
+        raise ParameterError(f"{recipe.batch.title} keeps the document vectors in one process. Train it without torchrun.")
+    stepper = make_stepper(config, corpus, group, folder.parent, events)
     cross = folder.parent.parent / "cache" / "cross" if folder.parent.name == "trials" else None
     index = CorpusIndex(corpus, cross_folder=cross, seed=config.seed)
     judged = _judged(config, index, folder)
@@ -79,11 +106,13 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
         events.write("log", text=judged.sentence(np.unique(query_rows)))
     _check(corpus, recipe, query_rows)
     _tell_cross_encoders(recipe, context, events)
-    batch_size = min(config.batch_size, len(query_rows))
-    if batch_size < config.batch_size:
+    wanted = recipe.passes.pairs(config.batch_size)
+    batch_size = min(wanted, len(query_rows))
+    if batch_size < wanted:
+        parts = "" if wanted == config.batch_size else f" ({recipe.passes.parts} times {config.batch_size})"
         events.write(
             "log",
-            text=f"Batch size {config.batch_size} is larger than the {len(query_rows)} training pairs; "
+            text=f"Batch size {wanted}{parts} is larger than the {len(query_rows)} training pairs; "
             f"one batch of {batch_size} is used.",
         )
     if recipe.depth > corpus.n_documents:
@@ -93,6 +122,7 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
         )
     distinct, positions = np.unique(query_rows, return_inverse=True)
     steps = -(-len(query_rows) // batch_size)
+    groups = _groups(config, recipe, context, (query_rows, positive_rows), batch_size, events)
     return Setup(
         recipe=recipe,
         corpus=corpus,
@@ -109,18 +139,36 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
         steps_per_epoch=steps,
         snapshot_steps=set(np.linspace(0, config.epochs, min(config.snapshots, config.epochs + 1)).round().astype(int) * steps),
         test_rows=corpus.split_query_rows("test"),
+        groups=groups,
+        seed=config.seed,
     )
 
 
 def _two_towers(
-    recipe: Recipe, encoder: Encoder, doc_texts: list[str], seed: int, home: Path, events: EventWriter
+    recipe: Recipe, encoder: Encoder, doc_texts: list[str], seed: int, home: Path | None, events: EventWriter | None
 ) -> EncoderModel:
     """The model whose query side alone will learn, started from the trial that the recipe names or untrained."""
     trial = recipe.batch.trial
-    model = two_towers(start_model(trial, home) if trial else encoder.build(doc_texts, seed))
+    model = two_towers(start_model(trial, home) if trial and home else encoder.build(doc_texts, seed))
     whose = f"trial {trial}" if trial else "the untrained encoder"
-    events.write("log", text=f"Document vectors stay those of {whose}; only the query side learns, in a tower of its own.")
+    if events is not None:
+        events.write("log", text=f"Document vectors stay those of {whose}; only the query side learns, in a tower of its own.")
     return model
+
+
+def _groups(config: TrialConfig, recipe: Recipe, context: MiningContext, pairs, size: int, events: EventWriter) -> np.ndarray | None:
+    """The groups that batches are drawn from. A resumed trial makes them again, from the same untrained model and stream."""
+    groups = recipe.order.groups(context, *pairs, size, np.random.default_rng([config.seed, GROUP]))
+    if groups is not None:
+        sizes = np.unique(groups, return_counts=True)[1]
+        first = recipe.order.arrange(groups, len(groups), size, np.random.default_rng([config.seed, ORDER, 0]))
+        share = share_of_one_group(groups, first, size)
+        events.write(
+            "log",
+            text=f"{recipe.order.title}: {len(sizes)} clusters of {sizes.min()} to {sizes.max()} training pairs; "
+            f"{share:.0%} of the batches of {size} hold one cluster alone.",
+        )
+    return groups
 
 
 def _judged(config: TrialConfig, index: CorpusIndex, folder: Path) -> Judged | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,7 +14,11 @@ from core.encode.model import EncoderModel
 from core.encode.tokens import Tokens
 from core.sampling.batch import BatchStep
 from core.sampling.recipe import Recipe
+from core.train.encoding import encoding_of
 from core.train.fixed import FixedVectors
+
+if TYPE_CHECKING:
+    from core.train.distributed import Group
 
 # Known positives of a query beyond which masking by comparison would cost more than the scores themselves.
 WIDEST_MASK = 64
@@ -51,10 +56,19 @@ class StepReport:
 class Stepper:
     """The model, its optimisers and the batch piece's state; :meth:`step` trains on one batch.
 
-    ``n_done``: steps since the beginning of the trial, resumed ones included.
+    ``n_done``: steps since the beginning of the trial, resumed ones included. ``group``: the processes that encode the batch
+    together; each calls :meth:`step` with the same batch and has the same weights afterwards.
     """
 
-    def __init__(self, recipe: Recipe, model: EncoderModel, learning_rate: float, query_tokens: Tokens, doc_tokens: Tokens):
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: EncoderModel,
+        learning_rate: float,
+        query_tokens: Tokens,
+        doc_tokens: Tokens,
+        group: Group | None = None,
+    ):
         self.recipe, self.model = recipe, model
         self.query_tokens, self.doc_tokens = query_tokens, doc_tokens
         self.optimizers = model.optimizers(learning_rate)
@@ -62,6 +76,7 @@ class Stepper:
         self.state = recipe.batch.start(model.dim)
         self.key_model = model.clone() if recipe.batch.uses_key_encoder else None
         self.fixed: FixedVectors | None = None
+        self.encoding = encoding_of(recipe.passes, model, self._compared, group)
         weights = np.concatenate([np.full(lane.per_query, lane.weight) for lane in recipe.mined] or [np.empty(0)])
         self.log_weights = None if (weights == 1).all() else torch.from_numpy(np.log(np.maximum(weights, 1e-30))).float()
 
@@ -81,6 +96,8 @@ class Stepper:
         loss = self.recipe.signal.loss(positive, negative, is_allowed, log_weight)
         if loss.requires_grad:
             loss.backward()
+            if not self.recipe.batch.fixes_documents:
+                self.encoding.backward()
             for optimizer in self.optimizers:
                 optimizer.step()
             if self.key_model is not None:
@@ -108,10 +125,9 @@ class Stepper:
         positive_rows = torch.from_numpy(batch.positive_rows)
         own_rows = wanted if self.key_model is not None else np.concatenate([batch.positive_rows, wanted])
         tokens = self.query_tokens.take(batch.query_rows), self.doc_tokens.take(own_rows)
-        queries, documents = self.model.forward_pair(*tokens, self._compared)
+        queries, documents = self.encoding.forward(*tokens)
         if self.key_model is not None:
-            with torch.no_grad():
-                positives = self._compared(self.key_model.forward(self.doc_tokens.take(batch.positive_rows), "document"))
+            positives = self.encoding.keys(self.key_model, self.doc_tokens.take(batch.positive_rows))
             mined_vectors = documents
         else:
             positives, mined_vectors = documents[:n], documents[n:]

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,9 +16,12 @@ from core.errors import TrialError
 from core.train import checkpoint
 from core.train.config import TrialConfig, read_config
 from core.train.events import EventWriter
-from core.train.negatives import ORDER
 from core.train.outcome import Outcome
 from core.train.setup import Setup, prepare
+from core.train.staleness import staleness
+
+if TYPE_CHECKING:
+    from core.train.distributed import Group
 
 PROGRESS_SECONDS = 0.25
 STEP_THREADS = 1
@@ -36,13 +39,15 @@ def run_trial(
     should_stop: Callable[[], bool] = lambda: False,
     threads: int | None = None,
     corpus: Corpus | None = None,
+    group: Group | None = None,
 ) -> dict[str, Any]:
     """Train the trial that ``folder/trial.json`` describes and return its result (also ``folder/result.json``).
 
     Goes on from ``folder/checkpoint`` where there is one, with the same bytes as if it had never stopped (for the same
     number of threads). ``threads``: torch's, at most STEP_THREADS; search and the compiled loops have their own
-    (OMP_NUM_THREADS). ``corpus``: the loaded corpus, when the caller has it. Raises Stopped after ``should_stop()`` turned
-    true, CorpusError, ParameterError or TrialError for what the user can mend.
+    (OMP_NUM_THREADS). ``corpus``: the loaded corpus, when the caller has it. ``group``: processes that encode each batch with
+    this one, which leads them (core.train.distributed); they follow until the training ends or stops. Raises Stopped after
+    ``should_stop()`` turned true, CorpusError, ParameterError or TrialError for what the user can mend.
     """
     import torch
 
@@ -60,7 +65,7 @@ def run_trial(
             f"{config.corpus} has changed since this trial was made (fingerprint {corpus.fingerprint}, "
             f"not {config.corpus_fingerprint}). Start a new trial on the corpus as it is now."
         )
-    loop = _Loop(folder, config, corpus, events, should_stop, is_named=is_named)
+    loop = _Loop(folder, config, corpus, events, should_stop, group, is_named=is_named)
     try:
         return loop.run()
     finally:
@@ -76,16 +81,17 @@ class _Loop:
         corpus: Corpus,
         events: EventWriter,
         should_stop: Callable[[], bool],
+        group: Group | None,
         *,
         is_named: bool,
     ):
         self.started = time.perf_counter()
         self.folder, self.config, self.corpus = folder, config, corpus
-        self.events, self.should_stop = events, should_stop
+        self.events, self.should_stop, self.group = events, should_stop, group
         self.step = 0
         self.seconds = {"train": 0.0, "mine": 0.0, "evaluate": 0.0, "encode": 0.0, "total": 0.0}
         self.losses: list[float] = []
-        self.setup: Setup = prepare(config, corpus, folder, events)
+        self.setup: Setup = prepare(config, corpus, folder, events, group)
         if self.setup.recipe.schedule.is_async and any(lane.source.is_dynamic for lane in self.setup.recipe.mined):
             self._start_background(None if is_named else corpus)
         self.outcome = Outcome(folder, corpus, self.setup, events)
@@ -114,6 +120,8 @@ class _Loop:
             self.outcome.snapshot(self.step)
         else:
             self._restore(*stored)
+        if self.group is not None:
+            self.group.wait()
         while self.step < self.n_steps:
             epoch, position = divmod(self.step, self.setup.steps_per_epoch)
             self._train_epoch(epoch, position)
@@ -126,8 +134,7 @@ class _Loop:
 
     def _train_epoch(self, epoch: int, position: int) -> None:
         setup = self.setup
-        rng = np.random.default_rng([self.config.seed, ORDER, epoch])
-        order = rng.permutation(len(setup.query_rows))
+        order = setup.order(epoch)
         for index in range(position, setup.steps_per_epoch):
             if self.should_stop():
                 self._stop()
@@ -135,7 +142,10 @@ class _Loop:
             self._tell_refreshes(mined)
             started = time.perf_counter()
             chosen = order[index * setup.batch_size : (index + 1) * setup.batch_size]
-            report = setup.stepper.step(setup.batch(chosen))
+            batch = setup.batch(chosen)
+            if self.group is not None:
+                self.group.send_batch(batch)
+            report = setup.stepper.step(batch)
             if setup.negatives.recipe.mined:
                 setup.negatives.note_use(setup.positions[chosen], report.mined_weights)
             self.seconds["train"] += time.perf_counter() - started
@@ -149,6 +159,7 @@ class _Loop:
     def _evaluate(self) -> None:
         started = time.perf_counter()
         metrics = self.outcome.evaluate(self.step)
+        stale = staleness(self.setup.stepper, self.setup.context.vectors("current").documents)
         self.seconds["evaluate"] += time.perf_counter() - started
         vitals = {name: float(np.mean(values)) for name, values in self.weighing.items() if values}
         for values in self.weighing.values():
@@ -161,6 +172,8 @@ class _Loop:
             train_seconds=self.seconds["train"] + self.setup.negatives.seconds,
             metrics=metrics,
         )
+        if stale is not None:
+            self.events.write("staleness", step=self.step, **stale)
         if vitals:
             self.events.write("vital", step=self.step, **vitals)
         self._tell_progress(now=True)
@@ -200,11 +213,7 @@ class _Loop:
         stepper, negatives = self.setup.stepper, self.setup.negatives
         negatives.flush()
         arrays, state = negatives.pack()
-        arrays |= {f"model.{name}": value for name, value in stepper.model.state().items()}
-        if stepper.key_model is not None:
-            arrays |= {f"key.{name}": value for name, value in stepper.key_model.state().items()}
-        arrays |= {f"batch.{name}": value.numpy() for name, value in stepper.state.items()}
-        arrays |= checkpoint.pack_optimizers(stepper.optimizers)
+        arrays |= checkpoint.pack_stepper(stepper)
         seconds = {**self.seconds, "total": self._elapsed()}
         checkpoint.write_checkpoint(
             self.folder / "checkpoint", arrays, {"step": self.step, "seconds": seconds, "negatives": state}
@@ -212,26 +221,15 @@ class _Loop:
         self.last_checkpoint = time.monotonic()
 
     def _restore(self, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
-        import torch
-
-        stepper = self.setup.stepper
-
-        def part(prefix: str) -> dict[str, np.ndarray]:
-            return {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
-
-        stepper.model.load_state(part("model."))
-        if stepper.key_model is not None:
-            stepper.key_model.load_state(part("key."))
-        for name, value in part("batch.").items():
-            stepper.state[name].copy_(torch.from_numpy(np.array(value)))
-        checkpoint.unpack_optimizers(stepper.optimizers, arrays)
-        self.setup.negatives.unpack(part(""), state["negatives"])
         self.step, self.seconds = state["step"], state["seconds"]
-        stepper.n_done = self.step
+        checkpoint.unpack_stepper(self.setup.stepper, arrays, self.step)
+        self.setup.negatives.unpack(arrays, state["negatives"])
         self.events.write("log", text=f"Goes on from the checkpoint at step {self.step} of {self.n_steps}.")
         self.events.write("resume", step=self.step)
 
     def _stop(self) -> None:
+        if self.group is not None:
+            self.group.send_batch(None)
         self._checkpoint()
         self._tell_progress(now=True)
         self.events.write("state", state="stopped", step=self.step)
@@ -240,6 +238,8 @@ class _Loop:
     def _finish(self) -> dict[str, Any]:
         if self.setup.negatives.background is not None:
             self.setup.negatives.background.close(is_finished=True)
+        if self.group is not None:
+            self.group.send_batch(None)
         self.setup.negatives.flush()
         self.setup.stepper.model.save(self.folder / "model", self.setup.recipe.signal.similarity)
         seconds = {

@@ -17,15 +17,15 @@ COST_COLOURS = {"free": "green", "low": "blue", "medium": "orange", "high": "red
 DIFFICULTY_COLOURS = {"easy": "green", "medium": "orange", "hard": "red"}
 
 
-def piece_form(piece: P, prefix: str, *, columns: int = 2) -> P:
+def piece_form(piece: P, prefix: str, *, columns: int = 2, without: tuple[str, ...] = ()) -> P:
     """Draw a widget for each parameter and return the piece that they describe.
 
     Pass the returned piece back on the next run (through the link or the session state): a piece that
     differs from the one returned last sets the widgets. ``prefix`` must be unique on the page. When a
-    value is refused, the rule is shown and the piece that was passed in comes back.
+    value is refused, the rule is shown and the piece that was passed in comes back. ``without``: parameters left as they are.
     """
     values = params_form(
-        piece.params(),
+        tuple(p for p in piece.params() if p.name not in without),
         {p.name: getattr(piece, p.name) for p in piece.params()},
         f"{prefix}.{piece.key}",
         columns=columns,

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.errors import ParameterError
 from core.params import Piece, make_piece
-from core.sampling.recipe import FAMILIES, Lane, Recipe, lane_params
+from core.sampling.recipe import FAMILIES, SLOTS, Lane, Recipe, default_piece, lane_params
 from core.sampling.windows import RankWindow
 from pages.ui.form import params_form, piece_form
 from pages.ui.recipe_checks import batch_reasons
@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
 _DRAFT = "recipe_draft"
 MAX_LANES = 6
+#: Slots side by side; more would leave no room for a parameter's name.
+PER_ROW = 4
 SLOT_HELP = {
     "batch": "Negatives that come free with the batch.",
+    "order": "Which training pairs share a batch, and so are each other's negatives.",
+    "passes": "How a batch is encoded, and so how large it can be.",
     "schedule": "When lanes that ask the model in training are mined again.",
     "signal": "The loss: what a positive and its negatives tell the model.",
     "positives": "Where the pairs of a query and its answer come from.",
@@ -35,19 +39,21 @@ def compose(session: Session, recipe: Recipe, trials: dict[str, str]) -> Recipe:
     """
     draft = _draft(recipe)
     encoder = encoder_of(session.link)
-    names = [name for name in ("positives", "batch", "schedule", "signal") if len(FAMILIES[name]) > 1]
-    cells = st.columns([*(1.4 if name == "signal" else 1 for name in names), 1.4], gap="small")
+    names = [name for name in SLOTS if len(FAMILIES[name]) > 1]
+    n_rows = -(-(len(names) + 1) // PER_ROW)
+    cells = [cell for _ in range(n_rows) for cell in st.columns(-(-(len(names) + 1) // n_rows), gap="small")]
     for cell, name in zip(cells, names, strict=False):
         with cell:
             draft[name] = slot(
                 name.capitalize(),
                 FAMILIES[name],
-                draft[name],
+                draft.get(name) or default_piece(name).to_dict(),
                 f"recipe.{name}",
                 because=batch_reasons(encoder) if name == "batch" else None,
-                help=SLOT_HELP[name],
+                form=lambda piece, where: _form(piece, where, trials, "Clustered with"),
+                help=SLOT_HELP.get(name, ""),
             )
-    with cells[-1]:
+    with cells[len(names)]:
         choose_encoder(session.link, "recipe.encoder")
     removed = None
     for i, lane in enumerate(draft["mined"]):
@@ -98,8 +104,13 @@ def _lane(i: int, lane: dict[str, Any], trials: dict[str, str]) -> bool:
         is_removed = st.button("Remove", icon=":material/delete:", key=f"{prefix}.remove", type="tertiary")
     cells = st.columns([1.25, 0.9, 1.5, 1.25, 0.9], gap="small")
     with cells[0]:
-        form = None if lane["source"]["key"] != "static-dense" else lambda piece, where: _trial(piece, where, trials)
-        lane["source"] = slot("Source", FAMILIES["source"], lane["source"], f"{prefix}.source", form=form)
+        lane["source"] = slot(
+            "Source",
+            FAMILIES["source"],
+            lane["source"],
+            f"{prefix}.source",
+            form=lambda piece, where: _form(piece, where, trials, "Mined with"),
+        )
     source = make_piece(FAMILIES["source"], lane["source"], "source")
     with cells[1].container(border=True, height="stretch"):
         if source.is_redrawn:
@@ -135,20 +146,22 @@ def _filters(kept: list[dict[str, Any]], prefix: str) -> list[dict[str, Any]]:
     return [piece_form(before.get(k) or by_key[k](), f"{prefix}.filter", columns=1).to_dict() for k in chosen]
 
 
-def _trial(piece: Piece, prefix: str, trials: dict[str, str]) -> Piece:
-    """The finished trial that a source searches with, by name."""
+def _form(piece: Piece, prefix: str, trials: dict[str, str], label: str) -> Piece:
+    """A piece's parameters; a finished trial whose vectors it takes is chosen by name."""
+    if "trial" not in {spec.name for spec in piece.params()}:
+        return piece_form(piece, prefix, columns=1)
     now = piece.trial  # type: ignore[attr-defined]
     options = ["", *trials, *([now] if now and now not in trials else [])]
     chosen = choose(
-        "Mined with",
+        label,
         options,
         now,
         f"{prefix}.trial",
         shown=lambda name: shorten(trials.get(name, "another trial"), 40) if name else "the untrained encoder",
-        help="A finished trial of this corpus whose model is searched."
-        + ("" if trials else " None has finished yet; until then the untrained encoder is searched."),
+        help="A finished trial of this corpus whose vectors are used."
+        + ("" if trials else " None has finished yet; until then those of the untrained encoder are."),
     )
-    return piece.but(trial=chosen)
+    return piece_form(piece.but(trial=chosen), prefix, columns=1, without=("trial",))
 
 
 def _values(data: dict[str, Any]) -> dict[str, Any]:

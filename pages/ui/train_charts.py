@@ -6,6 +6,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import streamlit as st
+
 from core.evaluate.metrics import MEASURES
 from pages.ui import charts
 from pages.ui.looks import draw
@@ -22,6 +24,12 @@ INSIDE = {
     "negative": "mean s- trained on",
     "in loss": "share at or above the positive",
 }
+AGE_TITLE = "age of the entry in training steps"
+STALE_TITLE = "mean cosine with its fresh encoding"
+STALE_HELP = (
+    "Each document in the queue against its vector by the same encoder now; 1 = nothing has moved. MoCo's keys are compared with the "
+    "slow encoder that makes them and, thin, with the one in training."
+)
 INSIDE_LABELS = {
     "loss": "Loss",
     "hard": "Hard share at each mining",
@@ -29,6 +37,7 @@ INSIDE_LABELS = {
     "positive": "Scores of positives (s+)",
     "negative": "Scores of negatives (s-)",
     "in loss": "Hard share in the loss",
+    "stale": "Staleness of the queue, by age",
 }
 
 
@@ -48,7 +57,10 @@ def measure_chart(trials: Sequence[Seen], measure: str, x: str) -> None:
 
 
 def inside_chart(trials: Sequence[Seen], what: str, x: str) -> None:
-    """Loss, hardness, false negatives or mean scores of each trial."""
+    """Loss, hardness, false negatives or mean scores of each trial; or how stale its queue is, which has ages instead of steps."""
+    if what == "stale":
+        _stale_chart(trials)
+        return
     series, looks = [], []
     for i, trial in enumerate(trials):
         points = _inside(trial, what, x)
@@ -60,6 +72,28 @@ def inside_chart(trials: Sequence[Seen], what: str, x: str) -> None:
     if what in ("hard", "false", "in loss"):
         figure.update_layout(yaxis_tickformat=".0%", yaxis_rangemode="tozero")
     draw(figure, key="inside")
+
+
+def _stale_chart(trials: Sequence[Seen]) -> None:
+    """Cosine of each queue's entries with their fresh encoding, over their age, when it was last measured."""
+    series, looks = [], []
+    for i, trial in enumerate(trials):
+        if not trial.staleness:
+            continue
+        last = trial.staleness[-1]
+        name = f"{trial.row.name}, step {last['step']:,}"
+        series.append((name, last["ages"], last["cosine"]))
+        looks.append(i)
+        if "to_model" in last:
+            series.append((f"{name}: against the model in training", last["ages"], last["to_model"]))
+            looks.append(i)
+    figure = charts.curves(series, AGE_TITLE, STALE_TITLE, looks=looks, title=INSIDE_LABELS["stale"])
+    for line in figure.data:
+        if "against the model" in line.name:
+            line.update(line={"width": 1.2}, opacity=0.6)
+    figure.update_layout(uirevision="stale", showlegend=True)
+    draw(figure, key="inside")
+    st.caption(STALE_HELP if series else "None of these trials keeps a queue (memory queue, MoCo), or none has measured it yet.")
 
 
 def _inside(trial: Seen, what: str, x: str) -> list[tuple[float, float]]:

@@ -48,7 +48,9 @@ def queue_form(session: Session, corpus: Corpus) -> None:
     for sentence in sorted(stops):
         st.error(plain(sentence), icon=":material/block:")
     for recipe in recipes:
-        for sentence in warnings(recipe, corpus):
+        # These easily ask for more pairs than the corpus has; of a plain batch the trial's log tells.
+        is_composed = recipe.passes.parts > 1 or getattr(recipe.order, "clusters", 0)
+        for sentence in warnings(recipe, corpus, values["batch_size"] if is_composed else None):
             st.warning(plain(f"{name_of(recipe)}: {sentence}"), icon=":material/warning:")
     n = len(recipes) * n_seeds
     with st.container(horizontal=True, vertical_alignment="center"):

@@ -28,6 +28,7 @@ class Seen:
     losses: list[tuple[float, float, float]] = field(default_factory=list)
     refreshes: list[dict[str, Any]] = field(default_factory=list)
     vitals: list[dict[str, Any]] = field(default_factory=list)
+    staleness: list[dict[str, Any]] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     failure: dict[str, Any] | None = None
 
@@ -52,6 +53,7 @@ def seen(row: TrialRow) -> Seen:
             [(e.get("step") or 0, e.get("seconds") or 0.0, e["loss"]) for e in done],
             view.events("refresh"),
             view.events("vital"),
+            view.events("staleness"),
             view.log(),
             view.failure,
         )

@@ -46,7 +46,8 @@ READY = "[data-testid=stApp][data-test-script-state=notRunning][data-test-connec
 
 def chromium_path() -> str:
     """The Chromium or Chrome to drive, found as `make test` finds it; raises RuntimeError when there is none."""
-    for name in (os.environ.get("CHROMIUM"), "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
+    known = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    for name in (os.environ.get("CHROMIUM"), *known):
         found = shutil.which(name) if name else None
         if found:
             return found

@@ -1,0 +1,93 @@
+"""One process of test_batch_cross.py: takes part in a few steps and writes what it computed.
+
+``python -m tests.batch_rank FOLDER`` under torchrun's environment; without it the same steps in one process.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from core.encode.encoders import make_encoder
+from core.sampling.batch import InBatch, MoCo, Queue
+from core.sampling.passes import CrossBatch
+from core.sampling.recipe import Lane, Recipe
+from core.sampling.signal import InfoNCE, Triplet
+from core.sampling.sources import RandomCorpus
+from core.train.step import Batch, Stepper
+
+DOCS = [f"document about thing{i} and thing{i + 1}" for i in range(40)]
+ASKED = [f"thing{i} please" for i in range(13)]
+LANE = (Lane(source=RandomCorpus(), per_query=2, weight=2.0),)
+CASES = {
+    "in-batch": (InBatch(), InfoNCE(), (), "shared"),
+    "separate": (InBatch(), InfoNCE(), (), "separate"),
+    "mined": (InBatch(), InfoNCE(similarity="l2", temperature=1.0), LANE, "shared"),
+    "own": (InBatch(shared_negatives=False), Triplet(), LANE, "shared"),
+    "queue": (Queue(size=6), InfoNCE(), LANE, "shared"),
+    "moco": (MoCo(size=6, momentum=0.9), InfoNCE(), (), "shared"),
+}
+#: Even over two processes, uneven, and one pair that leaves the second process without work.
+SIZES = (8, 13, 1)
+
+
+@cache
+def untrained(towers: str):
+    model = make_encoder({"key": "static-scratch", "towers": towers, "dim": 8, "spread": 0.3}).build(DOCS, 0)
+    return model, model.tokenize(ASKED), model.tokenize(DOCS)
+
+
+def batch_of(n: int, mined) -> Batch:
+    rows = np.arange(n)
+    wanted = np.stack([(rows * 3 + 14) % 40, np.where(rows % 4, (rows * 5 + 15) % 40, -1)], 1) if mined else np.empty((n, 0), np.int64)
+    light = wanted[:, :1] if mined else None
+    return Batch(rows, rows, wanted, rows[:, None], light, 0.5)
+
+
+def run_case(name: str, passes, group=None) -> dict[str, np.ndarray]:
+    """Loss, gradients and report of the first step of each size, from the same start; then the weights after all of them."""
+    batch, signal, mined, towers = CASES[name]
+    found: dict[str, np.ndarray] = {}
+    for n in SIZES:
+        start, *tokens = untrained(towers)
+        model = start.clone()
+        recipe = Recipe(batch=batch, signal=signal, mined=mined, passes=passes)
+        stepper = Stepper(recipe, model, 0.01, *tokens, group)
+        sent = batch_of(n, mined)
+        if group is not None:  # the followers know a batch only as the leader sends it
+            if group.rank == 0:
+                group.send_batch(sent)
+            else:
+                sent = group.receive_batch(0.5)
+        report = stepper.step(sent)
+        found[f"{name}.{n}.loss"] = np.array(report.loss)
+        found[f"{name}.{n}.pull"] = report.mined_weights
+        for i, weights in enumerate(model.parameters()):
+            grad = weights.grad
+            found[f"{name}.{n}.grad{i}"] = np.zeros(0) if grad is None else grad.to_dense().numpy()
+            found[f"{name}.{n}.weights{i}"] = weights.detach().numpy()
+    return found
+
+
+def main(folder: Path) -> None:
+    from core.train.distributed import join
+
+    group = join()
+    assert group.share_text("where the trial is" if group.rank == 0 else "") == "where the trial is"
+    found = {}
+    for name in CASES:
+        found |= run_case(name, CrossBatch(workers=2), group)
+    if group.rank == 0:
+        group.send_batch(None)
+    else:
+        assert group.receive_batch() is None
+    group.leave()
+    np.savez(folder / f"rank{os.environ['RANK']}.npz", **found)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
