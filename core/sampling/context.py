@@ -14,6 +14,7 @@ from core.corpus.judgements import Judgements
 
 if TYPE_CHECKING:
     from core.corpus.corpus import Corpus
+    from core.sampling.given_scores import GivenScores
     from core.sampling.judged import Judged
     from core.search.bm25 import BM25
     from core.search.cross_encoder import CrossEncoder, CrossModel
@@ -62,6 +63,7 @@ class CorpusIndex:
     def __init__(self, corpus: Corpus, *, cross_folder: Path | None = None, seed: int = 0):
         self.corpus, self.cross_folder, self.seed = corpus, cross_folder, seed
         self._twins: dict[float, Judgements] = {}
+        self._given: dict[str, GivenScores] = {}
 
     @cached_property
     def bm25(self) -> BM25:
@@ -108,6 +110,14 @@ class CorpusIndex:
         from core.search.cross_cache import cross_model
 
         return cross_model(self.corpus, piece, bm25=self.bm25, seed=self.seed, folder=self.cross_folder)
+
+    def given_scores(self, path: str) -> GivenScores:
+        """The scores of pairs in a file, read once; raises ParameterError."""
+        from core.sampling.given_scores import read_scores
+
+        if path not in self._given:
+            self._given[path] = read_scores(Path(path), self.corpus)
+        return self._given[path]
 
     def twins(self, threshold: float) -> Judgements:
         """Documents whose shingles overlap a known positive's by ``threshold`` or more, by query."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.params import Citation, Piece, param
 from core.sampling.context import MiningContext
-
-if TYPE_CHECKING:
-    from core.search.cross_encoder import CrossModel
+from core.sampling.crossed import CROSS_HELP, AsksCross
 
 NV_RETRIEVER = Citation(
     "Moreira et al.",
@@ -129,7 +126,7 @@ class PercentageCut(Filter):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CrossEncoderCut(Filter):
+class CrossEncoderCut(AsksCross, Filter):
     """A candidate that a cross-encoder holds for relevant is refused.
 
     Query and document are read together by a model trained on the corpus's own labels, which tells a paraphrase of the answer
@@ -145,22 +142,12 @@ class CrossEncoderCut(Filter):
     difficulty = "medium"
     source = ROCKETQA
     threshold: float = param(0.5, "probability of being relevant from which a candidate is refused", ge=0.0, le=1.0)
-    model: str = param("", "transformer for it, a folder or a hub name; empty = the embedded one, nothing to download")
-
-    def cross(self, context: MiningContext) -> CrossModel:
-        """The model that decides; trained when first asked for."""
-        from core.search.cross_encoder import EmbeddedCrossEncoder, TransformerCrossEncoder
-
-        return context.cross(TransformerCrossEncoder(model=self.model) if self.model else EmbeddedCrossEncoder())
+    model: str = param("", CROSS_HELP)
 
     def keep(self, context, looked):
-        cross = self.cross(context)
-        is_real = looked.doc_rows >= 0
-        is_kept = np.ones(looked.doc_rows.shape, bool)
-        if cross.is_trained:
-            rows = np.broadcast_to(looked.query_rows[:, None], is_real.shape)
-            is_kept[is_real] = cross.probabilities(rows[is_real], looked.doc_rows[is_real]) < self.threshold
-        return is_kept
+        if not self.cross(context).is_trained:
+            return np.ones(looked.doc_rows.shape, bool)
+        return (self.relevance(context, looked.query_rows, looked.doc_rows) < self.threshold) | (looked.doc_rows < 0)
 
 
 FILTERS: tuple[type[Filter], ...] = (NearDuplicates, AbsoluteCut, MarginCut, PercentageCut, CrossEncoderCut)

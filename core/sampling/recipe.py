@@ -9,6 +9,7 @@ from typing import Any
 from core.errors import ParameterError
 from core.params import Param, Piece, digest, make_piece, param
 from core.sampling.batch import BATCH, BatchNegatives, InBatch
+from core.sampling.distilled import DISTILLED
 from core.sampling.filters import FILTERS, Filter
 from core.sampling.pickers import PICKERS, Picker, Top
 from core.sampling.positives import POSITIVES, Labelled, Positives
@@ -26,7 +27,7 @@ FAMILIES: dict[str, tuple[type[Piece], ...]] = {
     "filters": FILTERS,
     "picker": PICKERS,
     "schedule": SCHEDULES,
-    "signal": SIGNALS,
+    "signal": (*SIGNALS, *DISTILLED),
 }
 
 
@@ -113,6 +114,10 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.mined and not self.batch.gives_negatives:
             raise ParameterError("Recipe has no negatives. Add a mined lane, or batch negatives such as in-batch.")
+        if self.signal.needs_teacher and not self.mined:
+            raise ParameterError(
+                f"{self.signal.title}: the teacher scores each query's own mined negatives, and the recipe mines none. Add a mined lane."
+            )
 
     @property
     def key(self) -> str:

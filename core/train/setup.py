@@ -11,8 +11,8 @@ from core.corpus.corpus import Corpus
 from core.encode.encoders import make_encoder
 from core.errors import ParameterError
 from core.sampling.context import CorpusIndex, MiningContext
+from core.sampling.crossed import AsksCross
 from core.sampling.decisions import decisions_of_trial
-from core.sampling.filters import CrossEncoderCut
 from core.sampling.judged import Judged, use_verdicts
 from core.sampling.recipe import Recipe
 from core.train.config import TrialConfig
@@ -25,7 +25,8 @@ from core.train.vectors import CurrentVectors
 @dataclass
 class Setup:
     """The parts of a trial; ``query_rows``, ``positive_rows`` int64 (N,) are the training pairs, ``positions`` int64 (N,) each
-    pair's place among the distinct training queries. ``protected``, ``light``: as a Batch has them, for the distinct queries."""
+    pair's place among the distinct training queries. ``protected``, ``light``: as a Batch has them, for the distinct queries.
+    ``teacher`` float32 (N,): the teacher's scores of the training pairs, None where the signal has none."""
 
     recipe: Recipe
     corpus: Corpus
@@ -42,6 +43,7 @@ class Setup:
     steps_per_epoch: int
     snapshot_steps: set[int]
     test_rows: np.ndarray
+    teacher: np.ndarray | None = None
 
     def batch(self, chosen: np.ndarray) -> Batch:
         """The batch of the pairs at ``chosen``."""
@@ -53,6 +55,7 @@ class Setup:
             self.protected[positions],
             None if self.light is None else self.light[positions],
             self.light_weight,
+            None if self.teacher is None else (self.teacher[chosen], self.negatives.teacher[positions]),
         )
 
 
@@ -76,6 +79,10 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
         events.write("log", text=judged.sentence(np.unique(query_rows)))
     _check(corpus, recipe, query_rows)
     _tell_cross_encoders(recipe, context, events)
+    teacher = None
+    if recipe.signal.needs_teacher:
+        events.write("log", text=recipe.signal.teacher_sentence(context, query_rows, positive_rows))
+        teacher = recipe.signal.teach(context, query_rows, positive_rows)
     batch_size = min(config.batch_size, len(query_rows))
     if batch_size < config.batch_size:
         events.write(
@@ -106,6 +113,7 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
         steps_per_epoch=steps,
         snapshot_steps=set(np.linspace(0, config.epochs, min(config.snapshots, config.epochs + 1)).round().astype(int) * steps),
         test_rows=corpus.split_query_rows("test"),
+        teacher=teacher,
     )
 
 
@@ -115,10 +123,11 @@ def _judged(config: TrialConfig, index: CorpusIndex, folder: Path) -> Judged | N
 
 
 def _tell_cross_encoders(recipe: Recipe, context: MiningContext, events: EventWriter) -> None:
-    """Train what the filters will ask for now, and say so: the first mining would otherwise stand still for its time."""
-    for rule in (rule for lane in recipe.mined for rule in lane.filters if isinstance(rule, CrossEncoderCut)):
+    """Train what the pieces will ask for now, and say so: the first mining would otherwise stand still for its time."""
+    asking = [piece for piece in recipe.pieces() if isinstance(piece, AsksCross) and piece.asks_cross]
+    for piece in {piece.model: piece for piece in asking}.values():
         events.write("log", text="Training the cross-encoder on the corpus's labels, or opening the one made before.")
-        events.write("log", text=rule.cross(context).report.sentence)
+        events.write("log", text=piece.cross(context).report.sentence)
 
 
 def _check(corpus: Corpus, recipe: Recipe, query_rows: np.ndarray) -> None:

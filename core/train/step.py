@@ -22,7 +22,8 @@ WIDEST_MASK = 64
 class Batch:
     """``query_rows``, ``positive_rows`` int64 (B,); ``mined_rows`` int64 (B, m), -1 = none; ``protected`` int64 (B, P),
     -1 padded: the documents that each query must never be pushed from. ``light`` int64 (B, L), -1 padded: those whose weight
-    in the query's loss is multiplied by ``light_weight``; None = none."""
+    in the query's loss is multiplied by ``light_weight``; None = none. ``teacher``: float32 (B,) and (B, m), a teacher's scores of
+    the positives and of the mined, NaN = it has none; None where the signal has no teacher."""
 
     query_rows: np.ndarray
     positive_rows: np.ndarray
@@ -30,6 +31,7 @@ class Batch:
     protected: np.ndarray
     light: np.ndarray | None = None
     light_weight: float = 1.0
+    teacher: tuple[np.ndarray, np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Stepper:
         log_weight = self._lightened(log_weight, negative, shared, at, batch)
         if batch.mined_rows.shape[1]:
             negative.retain_grad()  # the report's weights
-        loss = self.recipe.signal.loss(positive, negative, is_allowed, log_weight)
+        loss = self.recipe.signal.loss(positive, negative, is_allowed, log_weight, *self._taught(negative, batch))
         if loss.requires_grad:
             loss.backward()
             for optimizer in self.optimizers:
@@ -161,6 +163,21 @@ class Stepper:
         is_light = torch.from_numpy(contained(np.concatenate(parts, 1), batch.light))
         weight = torch.zeros_like(negative) if log_weight is None else log_weight.expand_as(negative)
         return weight.detach() + is_light * math.log(batch.light_weight)
+
+    def _taught(self, negative: torch.Tensor, batch: Batch) -> tuple[tuple[torch.Tensor, torch.Tensor], ...]:
+        """The teacher's scores as the signal takes them, of positives (B,) and negatives (B, M); () where it takes none."""
+        if batch.teacher is None:
+            return ()
+        own = torch.from_numpy(batch.teacher[1])
+        return ((torch.from_numpy(batch.teacher[0]), self._at_own_mined(own, torch.full_like(negative, torch.nan))),)
+
+    def _at_own_mined(self, values: torch.Tensor, among: torch.Tensor) -> torch.Tensor:
+        """``among`` (B, M) with ``values`` (B, m) at the columns of each query's own mined negatives."""
+        n, m = values.shape
+        columns = torch.arange(m).expand(n, m)
+        if self.recipe.batch.shares_mined:  # behind the positives, m of each query in turn
+            columns = n + m * torch.arange(n)[:, None] + columns
+        return among.scatter(1, columns, values)
 
     def _report(self, loss, positive, negative, is_allowed, batch: Batch) -> StepReport:
         n, m = batch.mined_rows.shape

@@ -1,0 +1,54 @@
+"""Presets that doubt the labels more finely: a teacher's opinion, a guide's mask, weights, votes, perturbations."""
+
+from __future__ import annotations
+
+from core.sampling.batch import NoBatch
+from core.sampling.distilled import MARGIN_MSE, TIGHT, KLDistillation, MarginMSE
+from core.sampling.pickers import Uniform
+from core.sampling.preset import Preset
+from core.sampling.recipe import Lane, Recipe
+from core.sampling.sources import BM25Source, RandomCorpus, StaticDense
+from core.sampling.windows import RankWindow
+
+GUARDED = (
+    Preset(
+        name="margin-mse",
+        title="MarginMSE distillation",
+        family="denoised",
+        lesson="The model learns by how much the positive beats each negative, as a cross-encoder sees it.\n"
+        "BM25's and random negatives, each with a target of its own: what the teacher finds almost as good as the positive shall stay "
+        "close to it, so an unlabelled answer does little harm. A cross-encoder is trained on the corpus's own labels, or the scores come "
+        "from a file (signal.scores). What the teacher does not know, the model cannot learn from it.",
+        source=MARGIN_MSE,
+        recipe=Recipe(
+            batch=NoBatch(),
+            mined=(
+                Lane(source=BM25Source(), window=RankWindow(last=100), picker=Uniform(), per_query=4),
+                Lane(source=RandomCorpus(), per_query=2),
+            ),
+            signal=MarginMSE(),
+        ),
+        cost="medium",
+        difficulty="medium",
+    ),
+    Preset(
+        name="kl-distillation",
+        title="KL distillation over the list",
+        family="denoised",
+        lesson="The model's softmax over the positive and eight negatives shall be a cross-encoder's.\n"
+        "Dense hard negatives of the untrained model and random ones; the labelled pair is one candidate among the others, and a negative "
+        "that the teacher believes in keeps its share. Soft labels need more from the teacher than a filter does: its probabilities, "
+        "not only their order.",
+        source=TIGHT,
+        recipe=Recipe(
+            batch=NoBatch(),
+            mined=(
+                Lane(source=StaticDense(), window=RankWindow(last=50), picker=Uniform(), per_query=6),
+                Lane(source=RandomCorpus(), per_query=2),
+            ),
+            signal=KLDistillation(),
+        ),
+        cost="medium",
+        difficulty="medium",
+    ),
+)
