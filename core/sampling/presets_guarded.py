@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.sampling.batch import NoBatch
 from core.sampling.distilled import MARGIN_MSE, TIGHT, KLDistillation, MarginMSE
+from core.sampling.guided import GIST, GuidedInBatch
 from core.sampling.pickers import Uniform
 from core.sampling.preset import Preset
 from core.sampling.recipe import Lane, Recipe
@@ -50,5 +51,22 @@ GUARDED = (
         ),
         cost="medium",
         difficulty="medium",
+    ),
+    Preset(
+        name="gist",
+        title="GISTEmbed: guided mask",
+        family="denoised",
+        lesson="A guide model masks every pair of the batch that it finds closer than the query and its positive.\n"
+        "Over the batch's positives and one BM25 negative of each query. The guide is the encoder before training, or a finished trial "
+        "(batch.guide): it stays as it is, so a false negative cannot be unlearned into a true one. Where the guide itself puts the "
+        "positive low, it masks most of the batch, and the query teaches little.",
+        source=GIST,
+        recipe=Recipe(
+            batch=GuidedInBatch(),
+            mined=(Lane(source=BM25Source(), window=RankWindow(last=50), picker=Uniform(), per_query=1),),
+        ),
+        cost="low",
+        difficulty="medium",
+        is_seed_named=False,
     ),
 )

@@ -11,6 +11,7 @@ from core.params import Param, Piece, digest, make_piece, param
 from core.sampling.batch import BATCH, BatchNegatives, InBatch
 from core.sampling.distilled import DISTILLED
 from core.sampling.filters import FILTERS, Filter
+from core.sampling.guided import GUIDED
 from core.sampling.pickers import PICKERS, Picker, Top
 from core.sampling.positives import POSITIVES, Labelled, Positives
 from core.sampling.schedule import SCHEDULES, Once, Schedule
@@ -21,7 +22,7 @@ from core.sampling.windows import WINDOWS, RankWindow
 #: Every piece of every family, by the slot of a recipe that it fits.
 FAMILIES: dict[str, tuple[type[Piece], ...]] = {
     "positives": POSITIVES,
-    "batch": BATCH,
+    "batch": (*BATCH, *GUIDED),
     "source": SOURCES,
     "window": WINDOWS,
     "filters": FILTERS,

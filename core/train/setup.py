@@ -17,6 +17,7 @@ from core.sampling.judged import Judged, use_verdicts
 from core.sampling.recipe import Recipe
 from core.train.config import TrialConfig
 from core.train.events import EventWriter
+from core.train.guide import Guide
 from core.train.negatives import Negatives
 from core.train.step import Batch, Stepper
 from core.train.vectors import CurrentVectors
@@ -73,6 +74,8 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
     index = CorpusIndex(corpus, cross_folder=cross, seed=config.seed)
     judged = _judged(config, index, folder)
     context = MiningContext(corpus, CurrentVectors(stepper, corpus, folder.parent).of, index, judged)
+    if recipe.batch.guided_by is not None:  # now: a trial that goes on has the encoder as it started only here
+        stepper.guide = Guide(context.vectors(recipe.batch.guided_by))
     query_rows, positive_rows = recipe.positives.pairs(context)
     if judged is not None:
         query_rows, positive_rows = judged.with_promoted(query_rows, positive_rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from core.encode.model import EncoderModel
 from core.encode.tokens import Tokens
 from core.sampling.batch import BatchStep
 from core.sampling.recipe import Recipe
+
+if TYPE_CHECKING:
+    from core.train.guide import Guide
 
 # Known positives of a query beyond which masking by comparison would cost more than the scores themselves.
 WIDEST_MASK = 64
@@ -52,7 +56,8 @@ class StepReport:
 class Stepper:
     """The model, its optimisers and the batch piece's state; :meth:`step` trains on one batch.
 
-    ``n_done``: steps since the beginning of the trial, resumed ones included.
+    ``guide``: set by whoever makes the stepper, where the batch piece has one. ``n_done``: steps since the beginning of the
+    trial, resumed ones included.
     """
 
     def __init__(self, recipe: Recipe, model: EncoderModel, learning_rate: float, query_tokens: Tokens, doc_tokens: Tokens):
@@ -60,6 +65,7 @@ class Stepper:
         self.query_tokens, self.doc_tokens = query_tokens, doc_tokens
         self.optimizers = model.optimizers(learning_rate)
         self.n_done = 0
+        self.guide: Guide | None = None
         self.state = recipe.batch.start(model.dim)
         self.key_model = model.clone() if recipe.batch.uses_key_encoder else None
         weights = np.concatenate([np.full(lane.per_query, lane.weight) for lane in recipe.mined] or [np.empty(0)])
@@ -137,6 +143,17 @@ class Stepper:
         own = None
         if at.mined is not None and not self.recipe.batch.shares_mined:
             own = self._compare_rows(queries, at.mined), at.mined_rows >= 0
+        return (shared, own) if self.guide is None else self._guided(self.guide, shared, own, at, batch)
+
+    def _guided(self, guide: Guide, shared, own, at: BatchStep, batch: Batch):
+        """The same without the pairs that the guide does not let pass."""
+        rows, allows = torch.from_numpy(batch.query_rows), self.recipe.batch.pass_guide
+        positive = guide.positive_scores(rows, at.positive_rows)
+        if shared is not None:
+            passed = allows(guide.scores(rows, torch.from_numpy(shared[2])), positive)
+            shared = shared[0], shared[1] & passed, shared[2]
+        if own is not None:
+            own = own[0], own[1] & allows(guide.scores(rows, at.mined_rows), positive)
         return shared, own
 
     def _join(self, shared, own, at: BatchStep):
