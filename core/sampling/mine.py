@@ -32,7 +32,7 @@ def mine_lane(
     doc_rows = hits.doc_rows
     ranks = np.broadcast_to(np.arange(1, doc_rows.shape[1] + 1, dtype=np.int32), doc_rows.shape)
     positive_rows, positive_scores = lowest_positive(lane.source.score, context, query_rows)
-    looked = Looked(query_rows, doc_rows, ranks, hits.scores, positive_scores)
+    looked = Looked(query_rows, doc_rows, ranks, hits.scores, positive_scores, lane.source)
 
     is_real = doc_rows >= 0
     is_positive = context.corpus.positives.contains(query_rows[:, None], doc_rows)

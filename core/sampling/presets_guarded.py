@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from core.sampling.batch import NoBatch
+from core.sampling.batch import InBatch, NoBatch
 from core.sampling.distilled import MARGIN_MSE, TIGHT, KLDistillation, MarginMSE
+from core.sampling.filters import NV_RETRIEVER, Consensus, NearDuplicates, PercentileCut
 from core.sampling.guided import GIST, GuidedInBatch
 from core.sampling.pickers import Uniform
 from core.sampling.preset import Preset
 from core.sampling.recipe import Lane, Recipe
-from core.sampling.sources import BM25Source, RandomCorpus, StaticDense
+from core.sampling.schedule import EverySteps
+from core.sampling.sources import BM25Source, Dense, RandomCorpus, StaticDense
 from core.sampling.windows import RankWindow
 
 GUARDED = (
@@ -66,6 +68,52 @@ GUARDED = (
             mined=(Lane(source=BM25Source(), window=RankWindow(last=50), picker=Uniform(), per_query=1),),
         ),
         cost="low",
+        difficulty="medium",
+        is_seed_named=False,
+    ),
+    Preset(
+        name="percentile-cut",
+        title="Percentile-calibrated cut",
+        family="denoised",
+        lesson="The top of the current model, without what scores like the corpus's labelled positives.\n"
+        "At every search the scores of all training positives are sorted, and a candidate is taken only below their lowest quarter. One "
+        "threshold that means the same for every model, similarity and moment. It does not look at the query: a query on a crowded "
+        "subject may keep nothing.",
+        source=NV_RETRIEVER,
+        recipe=Recipe(
+            batch=InBatch(shared_negatives=False),
+            mined=(
+                Lane(source=Dense(), window=RankWindow(last=100), filters=(PercentileCut(),), picker=Uniform(), per_query=2),
+            ),
+            schedule=EverySteps(),
+        ),
+        cost="high",
+        difficulty="easy",
+        is_seed_named=False,
+    ),
+    Preset(
+        name="consensus",
+        title="Consensus of detectors",
+        family="denoised",
+        lesson="The top of the current model, without what two of three detectors rank above the positive.\n"
+        "BM25, the encoder before training and the current model vote. It costs two more searches' scores and no second training; other "
+        "trials, best of other seeds, can vote too (consensus.trials). What all of them misunderstand alike stays, and a true "
+        "near-miss that shares all words goes.",
+        source=Consensus.source,
+        recipe=Recipe(
+            batch=InBatch(shared_negatives=False),
+            mined=(
+                Lane(
+                    source=Dense(),
+                    window=RankWindow(last=50),
+                    filters=(NearDuplicates(), Consensus()),
+                    picker=Uniform(),
+                    per_query=2,
+                ),
+            ),
+            schedule=EverySteps(),
+        ),
+        cost="high",
         difficulty="medium",
         is_seed_named=False,
     ),

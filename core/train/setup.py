@@ -73,7 +73,10 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
     cross = folder.parent.parent / "cache" / "cross" if folder.parent.name == "trials" else None
     index = CorpusIndex(corpus, cross_folder=cross, seed=config.seed)
     judged = _judged(config, index, folder)
-    context = MiningContext(corpus, CurrentVectors(stepper, corpus, folder.parent).of, index, judged)
+    vectors = CurrentVectors(stepper, corpus, folder.parent)
+    for name in dict.fromkeys(name for lane in recipe.mined for rule in lane.filters for name in rule.models):
+        vectors.keep(name)
+    context = MiningContext(corpus, vectors.of, index, judged)
     if recipe.batch.guided_by is not None:  # now: a trial that goes on has the encoder as it started only here
         stepper.guide = Guide(context.vectors(recipe.batch.guided_by))
     query_rows, positive_rows = recipe.positives.pairs(context)
