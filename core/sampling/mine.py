@@ -8,6 +8,7 @@ from core.sampling.candidates import KEPT, Candidates, base_rules
 from core.sampling.context import MiningContext
 from core.sampling.filters import Looked
 from core.sampling.recipe import Lane
+from core.sampling.weighting import log_weights
 
 
 def mine_lane(
@@ -69,6 +70,7 @@ def mine_lane(
         rules=(*base_rules(judged is not None), *(f.key for f in lane.filters)),
         model_scores=model_scores,
         model_positive_scores=model_positive_scores,
+        log_weights=log_weights(lane.weighting, context, looked, (decided_by == KEPT) & is_real),
     )
 
 

@@ -11,6 +11,7 @@ from core.sampling.preset import Preset
 from core.sampling.recipe import Lane, Recipe
 from core.sampling.schedule import EverySteps
 from core.sampling.sources import BM25Source, Dense, RandomCorpus, StaticDense
+from core.sampling.weighting import DCLR, Suspicion
 from core.sampling.windows import RankWindow
 
 GUARDED = (
@@ -116,5 +117,24 @@ GUARDED = (
         cost="high",
         difficulty="medium",
         is_seed_named=False,
+    ),
+    Preset(
+        name="reweight",
+        title="Re-weighting by suspicion",
+        family="denoised",
+        lesson="The top of the current model, each negative weighed by how surely it is none.\n"
+        "A cross-encoder reads every candidate; its term in the softmax is multiplied by one minus the probability that it answers. "
+        "Nothing is thrown out, so a hard true negative that looks relevant still teaches, a little. An unlabelled answer that the "
+        "cross-encoder misses counts in full.",
+        source=DCLR,
+        recipe=Recipe(
+            batch=InBatch(shared_negatives=False),
+            mined=(
+                Lane(source=Dense(), window=RankWindow(last=20), picker=Uniform(), per_query=2, weighting=Suspicion()),
+            ),
+            schedule=EverySteps(),
+        ),
+        cost="high",
+        difficulty="medium",
     ),
 )

@@ -17,6 +17,7 @@ from core.sampling.positives import POSITIVES, Labelled, Positives
 from core.sampling.schedule import SCHEDULES, Once, Schedule
 from core.sampling.signal import SIGNALS, InfoNCE, Signal
 from core.sampling.sources import SOURCES, RandomCorpus, Source
+from core.sampling.weighting import WEIGHTINGS, Equal, Weighting
 from core.sampling.windows import WINDOWS, RankWindow
 
 #: Every piece of every family, by the slot of a recipe that it fits.
@@ -27,6 +28,7 @@ FAMILIES: dict[str, tuple[type[Piece], ...]] = {
     "window": WINDOWS,
     "filters": FILTERS,
     "picker": PICKERS,
+    "weighting": WEIGHTINGS,
     "schedule": SCHEDULES,
     "signal": (*SIGNALS, *DISTILLED),
 }
@@ -34,7 +36,10 @@ FAMILIES: dict[str, tuple[type[Piece], ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Lane:
-    """One stream of mined negatives: source -> window -> filters -> picker, how many, how heavy."""
+    """One stream of mined negatives: source -> window -> filters -> picker, how many, how heavy.
+
+    ``weighting`` is left out of dictionaries where all weigh alike, so recipes keep the keys that they had before there was one.
+    """
 
     source: Source = dataclasses.field(default_factory=RandomCorpus)
     window: RankWindow = dataclasses.field(default_factory=RankWindow)
@@ -42,6 +47,7 @@ class Lane:
     picker: Picker = dataclasses.field(default_factory=Top)
     per_query: int = param(1, "negatives taken for each query", ge=1, le=1000)
     weight: float = param(1.0, "loss weight of each of these negatives", ge=0.0, le=1000.0)
+    weighting: Weighting = dataclasses.field(default_factory=Equal)
 
     def __post_init__(self) -> None:
         for spec in lane_params():
@@ -71,15 +77,16 @@ class Lane:
             "picker": self.picker.to_dict(),
             "per_query": self.per_query,
             "weight": self.weight,
+            **({} if self.weighting == Equal() else {"weighting": self.weighting.to_dict()}),
         }
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Lane:
         """The lane that :meth:`to_dict` wrote; raises ParameterError."""
-        known = {"source", "window", "filters", "picker", "per_query", "weight"}
+        known = {"source", "window", "filters", "picker", "per_query", "weight", "weighting"}
         _refuse_unknown("Lane", data, known)
         made: dict[str, Any] = {
-            slot: make_piece(FAMILIES[slot], data[slot], slot) for slot in ("source", "window", "picker") if slot in data
+            slot: make_piece(FAMILIES[slot], data[slot], slot) for slot in ("source", "window", "picker", "weighting") if slot in data
         }
         made["filters"] = tuple(make_piece(FILTERS, f, "filters") for f in data.get("filters", ()))
         made |= {name: data[name] for name in ("per_query", "weight") if name in data}
@@ -89,7 +96,8 @@ class Lane:
         """"2 x BM25 (ranks 1-50), Top", for legends."""
         window = "" if self.source.is_redrawn else f" ranks {self.window.first}-{self.window.last}"
         rules = "".join(f", {f.title.lower()}" for f in self.filters)
-        return f"{self.per_query} x {self.source.title}{window}{rules}, {self.picker.summary()}"
+        weights = "" if self.weighting == Equal() else f", {self.weighting.summary().lower()}"
+        return f"{self.per_query} x {self.source.title}{window}{rules}, {self.picker.summary()}{weights}"
 
 
 def lane_params() -> tuple[Param, ...]:
@@ -140,6 +148,7 @@ class Recipe:
         found: list[Piece] = [self.positives, self.batch]
         for lane in self.mined:
             found += [lane.source, *([] if lane.source.is_redrawn else [lane.window]), *lane.filters, lane.picker]
+            found += [] if lane.weighting == Equal() else [lane.weighting]
         return [*found, self.schedule, self.signal]
 
     def to_dict(self) -> dict[str, Any]:

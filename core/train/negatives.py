@@ -35,6 +35,8 @@ class Negatives:
         self.rows = np.full((len(query_rows), recipe.per_query), -1, np.int64)
         #: float32 (Q, m): the teacher's scores of the picked documents, NaN = none; None where the signal has no teacher.
         self.teacher: np.ndarray | None = None
+        #: float32 (Q, m): log of the picked documents' own loss weights; None where all weigh alike.
+        self.log_weights: np.ndarray | None = None
         self.n_tables = 0
         self.seconds = 0.0
         self._writer = ThreadPoolExecutor(1)
@@ -74,6 +76,8 @@ class Negatives:
         """Put the picks of all lanes side by side, and beside them what a step needs to know of each."""
         picked = [(t, c) for t, c in zip(self.tables, self.columns, strict=True) if t is not None]
         self.rows = np.concatenate([rows_at(t, c) for t, c in picked], axis=1)
+        if any(table.log_weights is not None for table, _ in picked):
+            self.log_weights = np.concatenate([_weights_at(t, c) for t, c in picked], axis=1)
         if self.recipe.signal.needs_teacher:
             self.teacher = self.recipe.signal.teach(self.context, self.query_rows, self.rows)
 
@@ -159,6 +163,12 @@ class Negatives:
             self.tables[index] = table
         if all(table is not None for table in self.tables) and self.tables:
             self._gather()
+
+
+def _weights_at(table: Candidates, columns: np.ndarray) -> np.ndarray:
+    if table.log_weights is None or not table.log_weights.shape[1]:
+        return np.zeros(columns.shape, np.float32)
+    return np.where(columns >= 0, np.take_along_axis(table.log_weights, np.maximum(columns, 0), 1), 0).astype(np.float32)
 
 
 def is_true_positive(truth: Judgements, query_rows: np.ndarray, doc_rows: np.ndarray) -> np.ndarray:

@@ -57,6 +57,7 @@ class Setup:
             None if self.light is None else self.light[positions],
             self.light_weight,
             None if self.teacher is None else (self.teacher[chosen], self.negatives.teacher[positions]),
+            None if self.negatives.log_weights is None else self.negatives.log_weights[positions],
         )
 
 

@@ -27,7 +27,8 @@ class Batch:
     """``query_rows``, ``positive_rows`` int64 (B,); ``mined_rows`` int64 (B, m), -1 = none; ``protected`` int64 (B, P),
     -1 padded: the documents that each query must never be pushed from. ``light`` int64 (B, L), -1 padded: those whose weight
     in the query's loss is multiplied by ``light_weight``; None = none. ``teacher``: float32 (B,) and (B, m), a teacher's scores of
-    the positives and of the mined, NaN = it has none; None where the signal has no teacher."""
+    the positives and of the mined, NaN = it has none; None where the signal has no teacher. ``mined_log_weights`` float32
+    (B, m): log of each mined document's own weight in its query's loss, beside its lane's; None = all alike."""
 
     query_rows: np.ndarray
     positive_rows: np.ndarray
@@ -36,6 +37,7 @@ class Batch:
     light: np.ndarray | None = None
     light_weight: float = 1.0
     teacher: tuple[np.ndarray, np.ndarray] | None = None
+    mined_log_weights: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,9 @@ class Stepper:
         shared, own = self._negatives(queries, positive, at, batch)
         negative, is_allowed, log_weight = self._join(shared, own, at)
         log_weight = self._lightened(log_weight, negative, shared, at, batch)
+        if batch.mined_log_weights is not None:
+            own_weights = self._at_own_mined(torch.from_numpy(batch.mined_log_weights), torch.zeros_like(negative))
+            log_weight = own_weights if log_weight is None else log_weight + own_weights
         if batch.mined_rows.shape[1]:
             negative.retain_grad()  # the report's weights
         loss = self.recipe.signal.loss(positive, negative, is_allowed, log_weight, *self._taught(negative, batch))

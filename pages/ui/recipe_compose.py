@@ -111,8 +111,10 @@ def _lane(i: int, lane: dict[str, Any], trials: dict[str, str]) -> bool:
         lane["filters"] = _filters(lane["filters"], prefix)
     with cells[3]:
         lane["picker"] = slot("Picker", FAMILIES["picker"], lane["picker"], f"{prefix}.picker")
-    with cells[4].container(border=True, height="stretch"):
-        lane |= params_form(lane_params(), {p.name: lane[p.name] for p in lane_params()}, prefix, columns=1)
+    with cells[4]:
+        with st.container(border=True):
+            lane |= params_form(lane_params(), {p.name: lane[p.name] for p in lane_params()}, prefix, columns=1)
+        lane["weighting"] = slot("Weights", FAMILIES["weighting"], lane.get("weighting", {"key": "equal"}), f"{prefix}.weighting")
     return is_removed
 
 
