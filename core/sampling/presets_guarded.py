@@ -6,6 +6,7 @@ from core.sampling.batch import InBatch, NoBatch
 from core.sampling.distilled import MARGIN_MSE, TIGHT, KLDistillation, MarginMSE
 from core.sampling.filters import NV_RETRIEVER, Consensus, NearDuplicates, PercentileCut
 from core.sampling.guided import GIST, GuidedInBatch
+from core.sampling.perturbation import FGM
 from core.sampling.pickers import Uniform
 from core.sampling.preset import Preset
 from core.sampling.recipe import Lane, Recipe
@@ -133,6 +134,23 @@ GUARDED = (
                 Lane(source=Dense(), window=RankWindow(last=20), picker=Uniform(), per_query=2, weighting=Suspicion()),
             ),
             schedule=EverySteps(),
+        ),
+        cost="high",
+        difficulty="medium",
+    ),
+    Preset(
+        name="adversarial",
+        title="Adversarial training (FGM)",
+        family="denoised",
+        lesson="ANCE, and each step a second time with every vector moved where the loss grows fastest.\n"
+        "The model must give the same answer in a small ball around each text, so a single wrong negative bends the space less. "
+        "Compare it with ANCE on the same seed. It does not find false negatives; it only makes each pair's pull less sharp.",
+        source=FGM.source,
+        recipe=Recipe(
+            batch=InBatch(shared_negatives=False),
+            mined=(Lane(source=Dense(), window=RankWindow(last=20), picker=Uniform(), per_query=2),),
+            schedule=EverySteps(),
+            perturbation=FGM(),
         ),
         cost="high",
         difficulty="medium",

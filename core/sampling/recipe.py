@@ -12,6 +12,7 @@ from core.sampling.batch import BATCH, BatchNegatives, InBatch
 from core.sampling.distilled import DISTILLED
 from core.sampling.filters import FILTERS, Filter
 from core.sampling.guided import GUIDED
+from core.sampling.perturbation import PERTURBATIONS, Perturbation, Unperturbed
 from core.sampling.pickers import PICKERS, Picker, Top
 from core.sampling.positives import POSITIVES, Labelled, Positives
 from core.sampling.schedule import SCHEDULES, Once, Schedule
@@ -31,7 +32,12 @@ FAMILIES: dict[str, tuple[type[Piece], ...]] = {
     "weighting": WEIGHTINGS,
     "schedule": SCHEDULES,
     "signal": (*SIGNALS, *DISTILLED),
+    "perturbation": PERTURBATIONS,
 }
+#: The slots of a recipe that hold one piece each, in the order in which a page shows them.
+SLOTS = ("positives", "batch", "schedule", "signal", "perturbation")
+#: Slots that came later: left out of a recipe's dict while they hold their default, so that older keys and trials stay equal.
+LATER_SLOTS = ("perturbation",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,13 +118,14 @@ def lane_params() -> tuple[Param, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """positives + batch + mined lanes + schedule + signal."""
+    """positives + batch + mined lanes + schedule + signal, and what moves the vectors that are trained on."""
 
     positives: Positives = dataclasses.field(default_factory=Labelled)
     batch: BatchNegatives = dataclasses.field(default_factory=InBatch)
     mined: tuple[Lane, ...] = ()
     schedule: Schedule = dataclasses.field(default_factory=Once)
     signal: Signal = dataclasses.field(default_factory=InfoNCE)
+    perturbation: Perturbation = dataclasses.field(default_factory=Unperturbed)
 
     def __post_init__(self) -> None:
         if not self.mined and not self.batch.gives_negatives:
@@ -149,32 +156,41 @@ class Recipe:
         for lane in self.mined:
             found += [lane.source, *([] if lane.source.is_redrawn else [lane.window]), *lane.filters, lane.picker]
             found += [] if lane.weighting == Equal() else [lane.weighting]
-        return [*found, self.schedule, self.signal]
+        return [*found, self.schedule, self.signal, *([] if self._is_left_out("perturbation") else [self.perturbation])]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; :meth:`from_dict` gives the same recipe back."""
-        return {
-            "positives": self.positives.to_dict(),
-            "batch": self.batch.to_dict(),
-            "mined": [lane.to_dict() for lane in self.mined],
-            "schedule": self.schedule.to_dict(),
-            "signal": self.signal.to_dict(),
-        }
+        data: dict[str, Any] = {}
+        for slot in SLOTS:
+            if slot == "schedule":
+                data["mined"] = [lane.to_dict() for lane in self.mined]
+            if not self._is_left_out(slot):
+                data[slot] = getattr(self, slot).to_dict()
+        return data
+
+    def _is_left_out(self, slot: str) -> bool:
+        return slot in LATER_SLOTS and getattr(self, slot) == default_piece(slot)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Recipe:
         """The recipe that :meth:`to_dict` wrote; raises ParameterError."""
-        slots = ("positives", "batch", "schedule", "signal")
-        _refuse_unknown("Recipe", data, {*slots, "mined"})
-        made: dict[str, Any] = {slot: make_piece(FAMILIES[slot], data[slot], slot) for slot in slots if slot in data}
+        _refuse_unknown("Recipe", data, {*SLOTS, "mined"})
+        made: dict[str, Any] = {slot: make_piece(FAMILIES[slot], data[slot], slot) for slot in SLOTS if slot in data}
         return cls(mined=tuple(Lane.from_dict(lane) for lane in data.get("mined", ())), **made)
 
     def summary(self) -> str:
         """One line in words, for tables."""
-        parts = [self.batch.summary(), *(lane.summary() for lane in self.mined)]
+        later = [getattr(self, slot).summary() for slot in LATER_SLOTS if not self._is_left_out(slot)]
+        parts = [self.batch.summary(), *later, *(lane.summary() for lane in self.mined)]
         if any(lane.source.is_dynamic for lane in self.mined):
             parts.append(self.schedule.summary().lower())
         return " + ".join(parts) + f"; {self.signal.summary()}"
+
+
+def default_piece(slot: str) -> Piece:
+    """What a recipe has in a slot unless it says otherwise."""
+    made = next(f for f in dataclasses.fields(Recipe) if f.name == slot).default_factory
+    return made()  # type: ignore[operator, misc]
 
 
 def _refuse_unknown(owner: str, data: Any, known: set[str]) -> None:

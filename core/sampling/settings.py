@@ -7,13 +7,13 @@ from collections.abc import Iterable
 
 from core.errors import ParameterError
 from core.params import Piece
-from core.sampling.recipe import FAMILIES, Lane, Recipe, lane_params
+from core.sampling.recipe import FAMILIES, SLOTS, Lane, Recipe, lane_params
 
 
 def apply_settings(recipe: Recipe, settings: Iterable[str]) -> Recipe:
     """The recipe with each ``piece.field=value`` applied in order; raises ParameterError.
 
-    ``piece`` is a slot (``signal``, ``batch``, ``schedule``, ``positives``; ``source``, ``window``, ``filters``, ``picker``,
+    ``piece`` is a slot (of SLOTS, such as ``signal``; ``source``, ``window``, ``filters``, ``picker``,
     ``weighting``, ``mined`` for every lane, ``mined.0.picker`` for one) or a piece's key (``simans.a=20``). A slot set to a key
     replaces the piece: ``signal=triplet``.
     """
@@ -27,7 +27,7 @@ def apply_settings(recipe: Recipe, settings: Iterable[str]) -> Recipe:
 
 def _apply(recipe: Recipe, path: str, text: str) -> Recipe:
     parts = path.split(".")
-    if parts[0] in ("positives", "batch", "schedule", "signal"):
+    if parts[0] in SLOTS:
         piece = _changed(getattr(recipe, parts[0]), parts[0], parts[1:], text)
         return dataclasses.replace(recipe, **{parts[0]: piece})
     if parts[0] == "mined" and len(parts) > 1 and parts[1].isdigit():
@@ -65,7 +65,7 @@ def _by_key(recipe: Recipe, parts: list[str], text: str, path: str) -> Recipe:
         )
         for lane in recipe.mined
     )
-    slots = {slot: change(getattr(recipe, slot)) for slot in ("positives", "batch", "schedule", "signal")}
+    slots = {slot: change(getattr(recipe, slot)) for slot in SLOTS}
     if not found:
         keys = ", ".join(sorted({p.key for p in recipe.pieces()}))
         raise ParameterError(f"--set {path}: the recipe has no piece {parts[0]!r}. It has: {keys}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,7 +42,8 @@ class Batch:
 
 @dataclass(frozen=True)
 class StepReport:
-    """``mined_weights`` float32 (B, m): |d l / d s| of each mined negative, l the query's own loss; 0 where none.
+    """``loss``: with that of moved vectors, where the recipe has some. ``mined_weights`` float32 (B, m): |d l / d s| of each mined
+    negative, l the query's own loss; 0 where none.
 
     ``positive_score``, ``negative_score``: batch means, the latter over all allowed negatives; ``hard_share``: share of
     queries with an allowed negative that scores at least as high as the positive.
@@ -78,16 +79,11 @@ class Stepper:
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         queries, at = self._encode_batch(batch)
-        positive = self._compare_rows(queries, at.positives)
-        shared, own = self._negatives(queries, positive, at, batch)
-        negative, is_allowed, log_weight = self._join(shared, own, at)
-        log_weight = self._lightened(log_weight, negative, shared, at, batch)
-        if batch.mined_log_weights is not None:
-            own_weights = self._at_own_mined(torch.from_numpy(batch.mined_log_weights), torch.zeros_like(negative))
-            log_weight = own_weights if log_weight is None else log_weight + own_weights
+        loss, positive, negative, is_allowed = self._loss(queries, at, batch)
+        if self.recipe.perturbation.weight_beside and loss.requires_grad:
+            loss = loss + self.recipe.perturbation.weight_beside * self._loss_of_moved(loss, queries, at, batch)
         if batch.mined_rows.shape[1]:
-            negative.retain_grad()  # the report's weights
-        loss = self.recipe.signal.loss(positive, negative, is_allowed, log_weight, *self._taught(negative, batch))
+            negative.retain_grad()  # the report's weights, of the vectors as they are
         if loss.requires_grad:
             loss.backward()
             for optimizer in self.optimizers:
@@ -97,6 +93,30 @@ class Stepper:
         self.recipe.batch.finish(at, self.state)
         self.n_done += 1
         return self._report(loss, positive, negative, is_allowed, batch)
+
+    def _loss(self, queries: torch.Tensor, at: BatchStep, batch: Batch):
+        """(loss, scores of the positives (B,) and negatives (B, M), which of these take part) of these vectors."""
+        positive = self._compare_rows(queries, at.positives)
+        shared, own = self._negatives(queries, positive, at, batch)
+        negative, is_allowed, log_weight = self._join(shared, own, at)
+        log_weight = self._lightened(log_weight, negative, shared, at, batch)
+        if batch.mined_log_weights is not None:
+            own_weights = self._at_own_mined(torch.from_numpy(batch.mined_log_weights), torch.zeros_like(negative))
+            log_weight = own_weights if log_weight is None else log_weight + own_weights
+        loss = self.recipe.signal.loss(positive, negative, is_allowed, log_weight, *self._taught(negative, batch))
+        return loss, positive, negative, is_allowed
+
+    def _loss_of_moved(self, loss: torch.Tensor, queries: torch.Tensor, at: BatchStep, batch: Batch) -> torch.Tensor:
+        """The loss of the same batch with every vector that learns moved as the recipe's perturbation says."""
+        vectors = {"queries": queries, "positives": at.positives, "mined": at.mined}
+        vectors = {name: v for name, v in vectors.items() if v is not None and v.requires_grad}
+        gradients = torch.autograd.grad(loss, list(vectors.values()), retain_graph=True, allow_unused=True)
+        moved = {
+            name: self._compared(self.recipe.perturbation.moved(v, g).reshape(-1, v.shape[-1])).reshape(v.shape)
+            for (name, v), g in zip(vectors.items(), gradients, strict=True)
+            if g is not None
+        }
+        return self._loss(moved.pop("queries", queries), replace(at, **moved), batch)[0]
 
     def _compared(self, vectors: torch.Tensor) -> torch.Tensor:
         return unit(vectors) if self.recipe.signal.similarity == "cosine" else vectors

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.errors import ParameterError
 from core.params import Piece, make_piece
-from core.sampling.recipe import FAMILIES, Lane, Recipe, lane_params
+from core.sampling.recipe import FAMILIES, SLOTS, Lane, Recipe, default_piece, lane_params
 from core.sampling.windows import RankWindow
 from pages.ui.form import params_form, piece_form
 from pages.ui.recipe_checks import batch_reasons
@@ -24,6 +24,7 @@ SLOT_HELP = {
     "batch": "Negatives that come free with the batch.",
     "schedule": "When lanes that ask the model in training are mined again.",
     "signal": "The loss: what a positive and its negatives tell the model.",
+    "perturbation": "Whether vectors are moved a little in the worst direction while training.",
     "positives": "Where the pairs of a query and its answer come from.",
 }
 
@@ -35,14 +36,14 @@ def compose(session: Session, recipe: Recipe, trials: dict[str, str]) -> Recipe:
     """
     draft = _draft(recipe)
     encoder = encoder_of(session.link)
-    names = [name for name in ("positives", "batch", "schedule", "signal") if len(FAMILIES[name]) > 1]
+    names = [name for name in SLOTS if len(FAMILIES[name]) > 1]
     cells = st.columns([*(1.4 if name == "signal" else 1 for name in names), 1.4], gap="small")
     for cell, name in zip(cells, names, strict=False):
         with cell:
             draft[name] = slot(
                 name.capitalize(),
                 FAMILIES[name],
-                draft[name],
+                draft.get(name) or default_piece(name).to_dict(),
                 f"recipe.{name}",
                 because=batch_reasons(encoder) if name == "batch" else None,
                 help=SLOT_HELP[name],
