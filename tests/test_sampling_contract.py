@@ -13,7 +13,21 @@ from hypothesis import strategies as st
 from core.corpus.corpus import Corpus
 from core.errors import ParameterError
 from core.params import Citation, Piece
-from core.sampling import batch, distilled, filters, guided, perturbation, pickers, positives, schedule, signal, sources, weighting, windows
+from core.sampling import (
+    augmented,
+    batch,
+    distilled,
+    filters,
+    guided,
+    perturbation,
+    pickers,
+    positives,
+    schedule,
+    signal,
+    sources,
+    weighting,
+    windows,
+)
 from core.sampling.context import MiningContext, Vectors
 from core.sampling.filters import FILTERS
 from core.sampling.mine import mine_lane, pick, rows_at
@@ -28,7 +42,7 @@ ALL = [piece for pieces in FAMILIES.values() for piece in pieces]
 
 
 MODULES = [
-    batch, distilled, filters, guided, perturbation, pickers,
+    augmented, batch, distilled, filters, guided, perturbation, pickers,
     positives, schedule, signal, sources, weighting, windows,
 ]
 

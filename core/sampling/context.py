@@ -154,7 +154,24 @@ class MiningContext:
         self.corpus = corpus
         self.index = index or CorpusIndex(corpus)
         self.judged = judged
+        self.made = Judgements.empty(corpus.n_queries)
         self._vectors_of = vectors_of
+
+    def train_on(self, query_rows: np.ndarray, doc_rows: np.ndarray) -> None:
+        """Take pairs that a recipe trains on for positives; before anything is mined. Those that a split labels are known anyway."""
+        is_new = ~self.corpus.positives.contains(query_rows, doc_rows)
+        grades = np.ones(int(is_new.sum()), np.int16)
+        self.made = Judgements.from_pairs(query_rows[is_new], doc_rows[is_new], grades, self.corpus.n_queries)
+
+    @cached_property
+    def positives(self) -> Judgements:
+        """The known positives of every split, and those that the recipe made."""
+        return self.corpus.positives.union(self.made) if self.made.n_pairs else self.corpus.positives
+
+    @cached_property
+    def known(self) -> Judgements:
+        """The same, with every document that has exactly a positive's text."""
+        return self.index.protected.union(self.index.with_copies(self.made)) if self.made.n_pairs else self.index.protected
 
     def vectors(self, which: str = "current") -> Vectors:
         """Vectors of one model; see the class."""
@@ -174,8 +191,8 @@ class MiningContext:
     def protected(self) -> Judgements:
         """Known positives, documents with exactly a positive's text and what people judged so: never a negative of that query."""
         if self.judged is None or not self.judged.refused.n_pairs:
-            return self.index.protected
-        return self.index.protected.union(self.judged.refused)
+            return self.known
+        return self.known.union(self.judged.refused)
 
     def cross(self, piece: CrossEncoder) -> CrossModel:
         """The cross-encoder that this piece makes of the corpus's labels; trained when first asked for."""

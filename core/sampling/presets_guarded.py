@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from core.sampling.augmented import CrossAugmented
 from core.sampling.batch import InBatch, NoBatch
 from core.sampling.distilled import MARGIN_MSE, TIGHT, KLDistillation, MarginMSE
-from core.sampling.filters import NV_RETRIEVER, Consensus, NearDuplicates, PercentileCut
+from core.sampling.filters import NV_RETRIEVER, ROCKETQA, Consensus, CrossEncoderCut, NearDuplicates, PercentileCut
 from core.sampling.guided import GIST, GuidedInBatch
 from core.sampling.perturbation import FGM
 from core.sampling.pickers import Uniform
@@ -154,5 +155,30 @@ GUARDED = (
         ),
         cost="high",
         difficulty="medium",
+    ),
+    Preset(
+        name="rocketqa-augmented",
+        title="RocketQA: augmented with unlabelled queries",
+        family="denoised",
+        lesson="Queries that nobody labelled get positives and negatives from a cross-encoder that is sure of them.\n"
+        "Above .9 a document becomes a positive, below .1 a negative, and what lies between is left out; labelled queries are trained on "
+        "as in RocketQA. Where the corpus has no unlabelled query, the labels of a quarter of the training queries are put aside, and the "
+        "trial's log says how many of the new positives are right. Held-out queries never take part.",
+        source=ROCKETQA,
+        recipe=Recipe(
+            positives=CrossAugmented(),
+            batch=InBatch(),
+            mined=(
+                Lane(
+                    source=StaticDense(),
+                    window=RankWindow(last=50),
+                    filters=(CrossEncoderCut(threshold=0.1),),
+                    picker=Uniform(),
+                    per_query=4,
+                ),
+            ),
+        ),
+        cost="medium",
+        difficulty="hard",
     ),
 )

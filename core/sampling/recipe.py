@@ -8,6 +8,7 @@ from typing import Any
 
 from core.errors import ParameterError
 from core.params import Param, Piece, digest, make_piece, param
+from core.sampling.augmented import AUGMENTED
 from core.sampling.batch import BATCH, BatchNegatives, InBatch
 from core.sampling.distilled import DISTILLED
 from core.sampling.filters import FILTERS, Filter
@@ -23,7 +24,7 @@ from core.sampling.windows import WINDOWS, RankWindow
 
 #: Every piece of every family, by the slot of a recipe that it fits.
 FAMILIES: dict[str, tuple[type[Piece], ...]] = {
-    "positives": POSITIVES,
+    "positives": (*POSITIVES, *AUGMENTED),
     "batch": (*BATCH, *GUIDED),
     "source": SOURCES,
     "window": WINDOWS,

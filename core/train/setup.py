@@ -10,6 +10,7 @@ import numpy as np
 from core.corpus.corpus import Corpus
 from core.encode.encoders import make_encoder
 from core.errors import ParameterError
+from core.sampling.augmented import CrossAugmented
 from core.sampling.context import CorpusIndex, MiningContext
 from core.sampling.crossed import AsksCross
 from core.sampling.decisions import decisions_of_trial
@@ -19,6 +20,7 @@ from core.train.config import TrialConfig
 from core.train.events import EventWriter
 from core.train.guide import Guide
 from core.train.negatives import Negatives
+from core.train.pairs import read_pairs, write_pairs
 from core.train.step import Batch, Stepper
 from core.train.vectors import CurrentVectors
 
@@ -78,14 +80,15 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
     for name in dict.fromkeys(name for lane in recipe.mined for rule in lane.filters for name in rule.models):
         vectors.keep(name)
     context = MiningContext(corpus, vectors.of, index, judged)
+    _tell_cross_encoders(recipe, context, events)
     if recipe.batch.guided_by is not None:  # now: a trial that goes on has the encoder as it started only here
         stepper.guide = Guide(context.vectors(recipe.batch.guided_by))
-    query_rows, positive_rows = recipe.positives.pairs(context)
+    query_rows, positive_rows = _pairs(recipe, context, folder, events)
+    context.train_on(query_rows, positive_rows)
     if judged is not None:
         query_rows, positive_rows = judged.with_promoted(query_rows, positive_rows)
         events.write("log", text=judged.sentence(np.unique(query_rows)))
     _check(corpus, recipe, query_rows)
-    _tell_cross_encoders(recipe, context, events)
     teacher = None
     if recipe.signal.needs_teacher:
         events.write("log", text=recipe.signal.teacher_sentence(context, query_rows, positive_rows))
@@ -122,6 +125,18 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
         test_rows=corpus.split_query_rows("test"),
         teacher=teacher,
     )
+
+
+def _pairs(recipe: Recipe, context: MiningContext, folder: Path, events: EventWriter) -> tuple[np.ndarray, np.ndarray]:
+    """The training pairs; those that a cross-encoder added are written down, and a trial that goes on reads them."""
+    if not isinstance(recipe.positives, CrossAugmented):
+        return recipe.positives.pairs(context)
+    pairs = read_pairs(folder)
+    if pairs is None:
+        pairs = recipe.positives.pairs(context)
+        events.write("log", text=recipe.positives.told(context, *pairs))
+        write_pairs(folder, *pairs)
+    return pairs
 
 
 def _judged(config: TrialConfig, index: CorpusIndex, folder: Path) -> Judged | None:
