@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.corpus.corpus import Corpus
+from core.sampling.augmented import CrossAugmented, unlabelled_queries
 from core.sampling.recipe import Recipe
 
 
@@ -67,6 +68,11 @@ def warnings(corpus: Corpus, recipe: Recipe, batch_size: int | None = None) -> l
         found.append(
             f"{recipe.order.title}: {asked:,} clusters of {n_pairs:,} training pairs hold {n_pairs / asked:.0f} each on average, less than "
             "a batch, so most batches mix clusters. Take fewer clusters (0 = chosen by the batch size) or a smaller batch."
+        )
+    if isinstance(recipe.positives, CrossAugmented) and recipe.positives.aside and not len(unlabelled_queries(corpus)):
+        found.append(
+            f"{recipe.positives.title}: this corpus has no unlabelled query, so the labels of {recipe.positives.aside:.0%} of the training "
+            "queries are put aside to show what augmentation does. Set positives.aside to 0 to train on all labels."
         )
     if recipe.schedule.key != "once" and not any(lane.source.is_dynamic for lane in recipe.mined):
         found.append(f"The schedule ({recipe.schedule.summary().lower()}) changes nothing: no lane asks the model in training.")

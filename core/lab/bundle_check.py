@@ -27,7 +27,7 @@ MANIFEST_BYTES, JSON_BYTES = 8 * MIB, 64 * MIB
 CHUNK = 1 << 20
 #: Files of a trial that travel, as patterns of their whole path; everything else stays where it is.
 TRIAL_FILES = (
-    r"trial\.json|events\.jsonl|result\.json|failure\.json|verdicts\.jsonl|per_query\.parquet|run\.parquet|baselines\.npz",
+    r"trial\.json|events\.jsonl|result\.json|failure\.json|verdicts\.jsonl|per_query\.parquet|run\.parquet|baselines\.npz|pairs\.parquet",
     r"candidates/\d{1,9}-lane\d{1,4}\.parquet",
     r"snapshots/\d{1,12}-(?:queries|documents)\.npy",
     r"model/(?:[A-Za-z0-9_]+/){0,2}[A-Za-z0-9_]+\.(?:json|safetensors|md|txt)",
@@ -43,6 +43,7 @@ COLUMNS = {
     "candidates": {"query_row", "doc_row", "rank", "score", "positive_row", "kept", "rule", "verdicts", "times_used", "weight"},
     "run.parquet": {"query_row", "rank", "doc_row", "score"},
     "per_query.parquet": {"query_row"},
+    "pairs.parquet": {"query_row", "doc_row"},
 }
 ROWS = {"query_row": 0, "doc_row": 1}
 

@@ -46,7 +46,9 @@ def mine_to_file(
         return kept[which]
 
     context = MiningContext(corpus, vectors_of)
-    query_rows = np.unique(recipe.positives.pairs(context)[0])
+    pairs = recipe.positives.pairs(context)
+    context.train_on(*pairs)
+    query_rows = np.unique(pairs[0])
     if len(query_rows) == 0:
         raise ParameterError("The corpus has no training query with a positive. Add judged pairs to qrels/train.tsv.")
     doc_ids = corpus.documents["doc_id"].combine_chunks()

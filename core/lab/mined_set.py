@@ -18,6 +18,7 @@ from core.params import Param, param
 from core.sampling.context import CorpusIndex, MiningContext, Vectors
 from core.sampling.decisions import DROP, PROMOTE, Decisions, decisions_of_trial
 from core.sampling.judged import use_verdicts
+from core.train.pairs import read_pairs
 from core.train.results import TableInfo, TrialResults
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ def training_positives(results: TrialResults, corpus: Corpus, decisions: Decisio
     """The pairs that the trial trained on, those promoted by its own verdicts and by ``decisions`` among them."""
     config = results.config
     index = CorpusIndex(corpus)
-    pairs = config.recipe_value.positives.pairs(MiningContext(corpus, _no_model, index))
+    pairs = read_pairs(results.folder) or config.recipe_value.positives.pairs(MiningContext(corpus, _no_model, index))
     own = decisions_of_trial(results.folder, config.verdicts, corpus)
     used: list[Judged] = [] if own is None else [use_verdicts(own, index, config.verdict_use, config.verdict_weight)]
     used += [] if decisions is None else [use_verdicts(decisions, index, PROMOTE, config.verdict_weight)]

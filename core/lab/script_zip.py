@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from core.encode.encoders import CharNgram, make_encoder
+from core.errors import TrialError
 from core.lab.export_format import Format
 from core.lab.export_sets import SETS, write_pairs
 from core.lab.packing import pack
@@ -23,6 +24,12 @@ SCRIPT = "train.py"
 def write_script(export: Export, out: Path) -> dict[str, Any]:
     """A zip that trains the model again: the n-tuples of a trial that mined, else its positive pairs."""
     config, n_minings = export.results.config, len(export.results.tables())
+    signal = config.recipe_value.signal
+    if signal.needs_teacher:
+        raise TrialError(
+            f"The script's data has no place for a teacher's scores, and {signal.title} needs them. "
+            "Export the mined set (n-tuples) instead."
+        )
     n_tuples = next(format for format in SETS if format.name == "n-tuple")
     with TemporaryDirectory(dir=out.parent, prefix=".script-") as place:
         folder = Path(place)

@@ -51,6 +51,15 @@ class BatchNegatives(Piece):
         return False
 
     @property
+    def guided_by(self) -> str | None:
+        """The model whose fixed vectors mask pairs: "start", or a finished trial's id or folder; None = no guide."""
+        return None
+
+    def pass_guide(self, scores: Tensor, positive: Tensor) -> Tensor:
+        """bool (B, M): pairs that the guide lets pass, by its ``scores`` (B, M) and those of each query's positive (B,)."""
+        raise TypeError(f"{type(self).__name__} has no guide")
+
+    @property
     def gives_negatives(self) -> bool:
         """Whether training is possible without mined negatives."""
         return True

@@ -28,7 +28,8 @@ class Candidates:
     ``verdicts`` uint32 (Q, C): bit i set where rule i refuses, whether or not an earlier one did. ``times_used`` int32
     and ``weight_sum`` float64 grow while training: weight is |d loss / d score| of the query's own loss, p_i / t for InfoNCE.
     ``model_scores``, ``model_positive_scores``: the same pairs scored by the model of that moment. ``likeness`` float32 (Q, C): score of
-    each candidate with ``positive_rows`` by the source, where the picker asks for it.
+    each candidate with ``positive_rows`` by the source, where the picker asks for it. ``log_weights`` float32 (Q, C):
+    log of each kept candidate's own share of its loss weight; None where the lane weighs all alike.
     """
 
     lane: int
@@ -45,6 +46,7 @@ class Candidates:
     model_scores: np.ndarray | None = None
     model_positive_scores: np.ndarray | None = None
     likeness: np.ndarray | None = None
+    log_weights: np.ndarray | None = None
     times_used: np.ndarray = field(init=False)
     weight_sum: np.ndarray = field(init=False)
 
@@ -76,7 +78,8 @@ class Candidates:
 
         Columns: lane int8, source, query_row, doc_row int32, rank int32, score, positive_row, positive_score, kept, rule
         ("kept" or the refusing rule), verdicts uint32, model_score, model_positive_score, times_used, weight (mean over
-        uses, null if unused); model_score and model_positive_score, likeness where they were asked for.
+        uses, null if unused); model_score and model_positive_score, likeness where they were asked for, and, where
+        the lane weighs each candidate, loss_weight (its share of the full weight).
         """
         import pyarrow as pa
 
@@ -112,4 +115,6 @@ class Candidates:
             columns["model_positive_score"] = spread(self.model_positive_scores)
         if self.likeness is not None:
             columns["likeness"] = self.likeness[is_real]
+        if self.log_weights is not None:
+            columns["loss_weight"] = np.exp(self.log_weights[is_real])
         return pa.table(columns).replace_schema_metadata({"rules": ",".join(self.rules)})

@@ -14,6 +14,7 @@ from core.corpus.judgements import Judgements
 
 if TYPE_CHECKING:
     from core.corpus.corpus import Corpus
+    from core.sampling.given_scores import GivenScores
     from core.sampling.judged import Judged
     from core.search.bm25 import BM25
     from core.search.cross_encoder import CrossEncoder, CrossModel
@@ -73,6 +74,7 @@ class CorpusIndex:
     def __init__(self, corpus: Corpus, *, cross_folder: Path | None = None, seed: int = 0):
         self.corpus, self.cross_folder, self.seed = corpus, cross_folder, seed
         self._twins: dict[float, Judgements] = {}
+        self._given: dict[str, GivenScores] = {}
 
     @cached_property
     def bm25(self) -> BM25:
@@ -120,6 +122,14 @@ class CorpusIndex:
 
         return cross_model(self.corpus, piece, bm25=self.bm25, seed=self.seed, folder=self.cross_folder)
 
+    def given_scores(self, path: str) -> GivenScores:
+        """The scores of pairs in a file, read once; raises ParameterError."""
+        from core.sampling.given_scores import read_scores
+
+        if path not in self._given:
+            self._given[path] = read_scores(Path(path), self.corpus)
+        return self._given[path]
+
     def twins(self, threshold: float) -> Judgements:
         """Documents whose shingles overlap a known positive's by ``threshold`` or more, by query."""
         if threshold not in self._twins:
@@ -155,9 +165,26 @@ class MiningContext:
         self.corpus = corpus
         self.index = index or CorpusIndex(corpus)
         self.judged = judged
+        self.made = Judgements.empty(corpus.n_queries)
         self._vectors_of = vectors_of
         #: By a source's key, (query rows, candidates' document rows) of the refresh before the one that is being made.
         self.earlier: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+
+    def train_on(self, query_rows: np.ndarray, doc_rows: np.ndarray) -> None:
+        """Take pairs that a recipe trains on for positives; before anything is mined. Those that a split labels are known anyway."""
+        is_new = ~self.corpus.positives.contains(query_rows, doc_rows)
+        grades = np.ones(int(is_new.sum()), np.int16)
+        self.made = Judgements.from_pairs(query_rows[is_new], doc_rows[is_new], grades, self.corpus.n_queries)
+
+    @cached_property
+    def positives(self) -> Judgements:
+        """The known positives of every split, and those that the recipe made."""
+        return self.corpus.positives.union(self.made) if self.made.n_pairs else self.corpus.positives
+
+    @cached_property
+    def known(self) -> Judgements:
+        """The same, with every document that has exactly a positive's text."""
+        return self.index.protected.union(self.index.with_copies(self.made)) if self.made.n_pairs else self.index.protected
 
     def vectors(self, which: str = "current") -> Vectors:
         """Vectors of one model; see the class."""
@@ -177,8 +204,8 @@ class MiningContext:
     def protected(self) -> Judgements:
         """Known positives, documents with exactly a positive's text and what people judged so: never a negative of that query."""
         if self.judged is None or not self.judged.refused.n_pairs:
-            return self.index.protected
-        return self.index.protected.union(self.judged.refused)
+            return self.known
+        return self.known.union(self.judged.refused)
 
     def cross(self, piece: CrossEncoder) -> CrossModel:
         """The cross-encoder that this piece makes of the corpus's labels; trained when first asked for."""

@@ -8,6 +8,7 @@ from core.sampling.candidates import KEPT, Candidates, base_rules
 from core.sampling.context import MiningContext
 from core.sampling.filters import Looked
 from core.sampling.recipe import Lane
+from core.sampling.weighting import log_weights
 
 
 def mine_lane(
@@ -21,10 +22,10 @@ def mine_lane(
 ) -> Candidates:
     """Every candidate that the lane looks at for the queries, with verdicts; nothing is picked yet.
 
-    Known positives (of every split) and texts identical to one are refused first and always, then what people judged so,
-    then ranks outside the window, then the lane's filters in their order. ``query_rows`` int64 (Q,): queries without a
-    known positive have positive_row -1 and positive_score -inf, so cuts against the positive refuse all of their candidates.
-    Verdicts do not move the positive that cuts are measured against: the labels do.
+    Known positives (of every split, and those that the recipe made) and texts identical to one are refused first and always,
+    then what people judged so, then ranks outside the window, then the lane's filters in their order. ``query_rows`` int64 (Q,):
+    queries without a known positive have positive_row -1 and positive_score -inf, so cuts against the positive refuse all of their
+    candidates. Verdicts do not move the positive that cuts are measured against: the labels do.
     """
     query_rows = np.asarray(query_rows, np.int64)
     depth = lane.depth
@@ -32,14 +33,14 @@ def mine_lane(
     doc_rows = hits.doc_rows
     ranks = np.broadcast_to(np.arange(1, doc_rows.shape[1] + 1, dtype=np.int32), doc_rows.shape)
     positive_rows, positive_scores = lowest_positive(lane.source.score, context, query_rows)
-    looked = Looked(query_rows, doc_rows, ranks, hits.scores, positive_scores)
+    looked = Looked(query_rows, doc_rows, ranks, hits.scores, positive_scores, lane.source)
 
     is_real = doc_rows >= 0
-    is_positive = context.corpus.positives.contains(query_rows[:, None], doc_rows)
+    is_positive = context.positives.contains(query_rows[:, None], doc_rows)
     judged = context.judged if context.judged is not None and context.judged.refuses else None
     verdicts = [
         is_positive,
-        context.index.protected.contains(query_rows[:, None], doc_rows) & ~is_positive,
+        context.known.contains(query_rows[:, None], doc_rows) & ~is_positive,
         *([] if judged is None else [judged.refused.contains(query_rows[:, None], doc_rows)]),
         np.zeros_like(is_positive) if lane.source.is_redrawn else ~lane.window.contains(ranks),
     ]
@@ -71,12 +72,13 @@ def mine_lane(
         model_scores=model_scores,
         model_positive_scores=model_positive_scores,
         likeness=likeness,
+        log_weights=log_weights(lane.weighting, context, looked, (decided_by == KEPT) & is_real),
     )
 
 
 def lowest_positive(score, context: MiningContext, query_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(doc row, score) of each query's lowest-scored known positive; -1 and -inf where it has none. Ties: smaller row."""
-    padded = context.corpus.positives.padded(query_rows)
+    padded = context.positives.padded(query_rows)
     if padded.shape[1] == 0:
         return np.full(len(query_rows), -1, np.int64), np.full(len(query_rows), -np.inf, np.float32)
     scores = score(context, query_rows, padded)

@@ -9,6 +9,7 @@ from core.sampling.pickers import Top, Uniform
 from core.sampling.preset import FAMILY_TITLES, Preset
 from core.sampling.presets_batch import COMPOSED
 from core.sampling.presets_denoised import DENOISED
+from core.sampling.presets_guarded import GUARDED
 from core.sampling.presets_mined import PRESETS_MINED
 from core.sampling.recipe import Lane, Recipe
 from core.sampling.schedule import EverySteps
@@ -218,6 +219,7 @@ _ALL = (
     *COMPOSED,
     *PRESETS_MINED,
     *DENOISED,
+    *GUARDED,
 )
 
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}

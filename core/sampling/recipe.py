@@ -8,40 +8,50 @@ from typing import Any
 
 from core.errors import ParameterError
 from core.params import Param, Piece, digest, make_piece, param
+from core.sampling.augmented import AUGMENTED
 from core.sampling.batch import BATCH, BatchNegatives, InBatch
 from core.sampling.batch_mined import BATCH_MINED
+from core.sampling.distilled import DISTILLED
 from core.sampling.filters import FILTERS, Filter
+from core.sampling.guided import GUIDED
 from core.sampling.order import ORDERS, Order, Shuffled
 from core.sampling.passes import PASSES, OnePass, Passes
+from core.sampling.perturbation import PERTURBATIONS, Perturbation, Unperturbed
 from core.sampling.pickers import PICKERS, Picker, Top
 from core.sampling.positives import POSITIVES, Labelled, Positives
 from core.sampling.schedule import SCHEDULES, Once, Schedule
 from core.sampling.signal import SIGNALS, InfoNCE, Signal
 from core.sampling.sources import SOURCES, RandomCorpus, Source
+from core.sampling.weighting import WEIGHTINGS, Equal, Weighting
 from core.sampling.windows import WINDOWS, RankWindow
 
 #: Every piece of every family, by the slot of a recipe that it fits.
 FAMILIES: dict[str, tuple[type[Piece], ...]] = {
-    "positives": POSITIVES,
+    "positives": (*POSITIVES, *AUGMENTED),
     "order": ORDERS,
-    "batch": (*BATCH, *BATCH_MINED),
+    "batch": (*BATCH, *BATCH_MINED, *GUIDED),
     "passes": PASSES,
     "source": SOURCES,
     "window": WINDOWS,
     "filters": FILTERS,
     "picker": PICKERS,
+    "weighting": WEIGHTINGS,
     "schedule": SCHEDULES,
-    "signal": SIGNALS,
+    "signal": (*SIGNALS, *DISTILLED),
+    "perturbation": PERTURBATIONS,
 }
 #: The slots of a recipe that hold one piece each, in the order in which a page shows them.
-SLOTS = ("positives", "order", "batch", "passes", "schedule", "signal")
+SLOTS = ("positives", "order", "batch", "passes", "schedule", "signal", "perturbation")
 #: Slots that came later: left out of a recipe's dict while they hold their default, so that older keys and trials stay equal.
-LATER_SLOTS = ("order", "passes")
+LATER_SLOTS = ("order", "passes", "perturbation")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lane:
-    """One stream of mined negatives: source -> window -> filters -> picker, how many, how heavy."""
+    """One stream of mined negatives: source -> window -> filters -> picker, how many, how heavy.
+
+    ``weighting`` is left out of dictionaries where all weigh alike, so recipes keep the keys that they had before there was one.
+    """
 
     source: Source = dataclasses.field(default_factory=RandomCorpus)
     window: RankWindow = dataclasses.field(default_factory=RankWindow)
@@ -49,6 +59,7 @@ class Lane:
     picker: Picker = dataclasses.field(default_factory=Top)
     per_query: int = param(1, "negatives taken for each query", ge=1, le=1000)
     weight: float = param(1.0, "loss weight of each of these negatives", ge=0.0, le=1000.0)
+    weighting: Weighting = dataclasses.field(default_factory=Equal)
 
     def __post_init__(self) -> None:
         for spec in lane_params():
@@ -78,15 +89,16 @@ class Lane:
             "picker": self.picker.to_dict(),
             "per_query": self.per_query,
             "weight": self.weight,
+            **({} if self.weighting == Equal() else {"weighting": self.weighting.to_dict()}),
         }
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Lane:
         """The lane that :meth:`to_dict` wrote; raises ParameterError."""
-        known = {"source", "window", "filters", "picker", "per_query", "weight"}
+        known = {"source", "window", "filters", "picker", "per_query", "weight", "weighting"}
         _refuse_unknown("Lane", data, known)
         made: dict[str, Any] = {
-            slot: make_piece(FAMILIES[slot], data[slot], slot) for slot in ("source", "window", "picker") if slot in data
+            slot: make_piece(FAMILIES[slot], data[slot], slot) for slot in ("source", "window", "picker", "weighting") if slot in data
         }
         made["filters"] = tuple(make_piece(FILTERS, f, "filters") for f in data.get("filters", ()))
         made |= {name: data[name] for name in ("per_query", "weight") if name in data}
@@ -96,7 +108,8 @@ class Lane:
         """"2 x BM25 (ranks 1-50), Top", for legends."""
         window = "" if self.source.is_redrawn else f" ranks {self.window.first}-{self.window.last}"
         rules = "".join(f", {f.title.lower()}" for f in self.filters)
-        return f"{self.per_query} x {self.source.title}{window}{rules}, {self.picker.summary()}"
+        weights = "" if self.weighting == Equal() else f", {self.weighting.summary().lower()}"
+        return f"{self.per_query} x {self.source.title}{window}{rules}, {self.picker.summary()}{weights}"
 
 
 def lane_params() -> tuple[Param, ...]:
@@ -111,7 +124,7 @@ def lane_params() -> tuple[Param, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """positives + batch + mined lanes + schedule + signal, which pairs share a batch, and how it is encoded."""
+    """positives + batch + mined lanes + schedule + signal; which pairs share a batch, how it is encoded, and what moves its vectors."""
 
     positives: Positives = dataclasses.field(default_factory=Labelled)
     order: Order = dataclasses.field(default_factory=Shuffled)
@@ -120,10 +133,15 @@ class Recipe:
     mined: tuple[Lane, ...] = ()
     schedule: Schedule = dataclasses.field(default_factory=Once)
     signal: Signal = dataclasses.field(default_factory=InfoNCE)
+    perturbation: Perturbation = dataclasses.field(default_factory=Unperturbed)
 
     def __post_init__(self) -> None:
         if not self.mined and not self.batch.gives_negatives:
             raise ParameterError("Recipe has no negatives. Add a mined lane, or batch negatives such as in-batch.")
+        if self.signal.needs_teacher and not self.mined:
+            raise ParameterError(
+                f"{self.signal.title}: the teacher scores each query's own mined negatives, and the recipe mines none. Add a mined lane."
+            )
 
     @property
     def key(self) -> str:
@@ -145,7 +163,8 @@ class Recipe:
         found: list[Piece] = [self.positives, self.order, self.batch, self.passes]
         for lane in self.mined:
             found += [lane.source, *([] if lane.source.is_redrawn else [lane.window]), *lane.filters, lane.picker]
-        return [*found, self.schedule, self.signal]
+            found += [] if lane.weighting == Equal() else [lane.weighting]
+        return [*found, self.schedule, self.signal, *([] if self._is_left_out("perturbation") else [self.perturbation])]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; :meth:`from_dict` gives the same recipe back."""

@@ -13,9 +13,9 @@ from core.sampling.recipe import FAMILIES, SLOTS, Lane, Recipe, lane_params
 def apply_settings(recipe: Recipe, settings: Iterable[str]) -> Recipe:
     """The recipe with each ``piece.field=value`` applied in order; raises ParameterError.
 
-    ``piece`` is a slot of the recipe (``signal``, ``batch``, ...; ``source``, ``window``, ``filters``, ``picker``, ``mined``
-    for every lane, ``mined.0.picker`` for one) or a piece's key (``simans.a=20``). A slot set to a key replaces the piece:
-    ``signal=triplet``.
+    ``piece`` is a slot (of SLOTS, such as ``signal``; ``source``, ``window``, ``filters``, ``picker``,
+    ``weighting``, ``mined`` for every lane, ``mined.0.picker`` for one) or a piece's key (``simans.a=20``). A slot set to a key
+    replaces the piece: ``signal=triplet``.
     """
     for setting in settings:
         path, is_set, text = setting.partition("=")
@@ -36,7 +36,7 @@ def _apply(recipe: Recipe, path: str, text: str) -> Recipe:
             raise ParameterError(f"--set {path}: the recipe has {len(recipe.mined)} mined lanes, counted from 0.")
         lanes = [_lane(lane, parts[2:], text, path) if i == index else lane for i, lane in enumerate(recipe.mined)]
         return dataclasses.replace(recipe, mined=tuple(lanes))
-    if parts[0] in ("mined", "source", "window", "filters", "picker"):
+    if parts[0] in ("mined", "source", "window", "filters", "picker", "weighting"):
         rest = parts[1:] if parts[0] == "mined" else parts
         if not recipe.mined:
             raise ParameterError(f"--set {path}: this recipe mines nothing, so it has no {parts[0]}.")
@@ -61,6 +61,7 @@ def _by_key(recipe: Recipe, parts: list[str], text: str, path: str) -> Recipe:
             window=change(lane.window),
             filters=tuple(change(f) for f in lane.filters),
             picker=change(lane.picker),
+            weighting=change(lane.weighting),
         )
         for lane in recipe.mined
     )
@@ -75,7 +76,7 @@ def _lane(lane: Lane, parts: list[str], text: str, path: str) -> Lane:
     own = {spec.name: spec for spec in lane_params()}
     if len(parts) == 1 and parts[0] in own:
         return dataclasses.replace(lane, **{parts[0]: own[parts[0]].parse("Lane", text)})
-    if parts and parts[0] in ("source", "window", "picker"):
+    if parts and parts[0] in ("source", "window", "picker", "weighting"):
         return dataclasses.replace(lane, **{parts[0]: _changed(getattr(lane, parts[0]), parts[0], parts[1:], text)})
     if parts == ["filters"]:
         by_key = {p.key: p for p in FAMILIES["filters"]}
@@ -84,7 +85,7 @@ def _lane(lane: Lane, parts: list[str], text: str, path: str) -> Lane:
             if key not in by_key:
                 raise ParameterError(f"--set {path}: filters must be of {', '.join(by_key)}; got {key!r}.")
         return dataclasses.replace(lane, filters=tuple(by_key[key]() for key in keys))  # type: ignore[arg-type]
-    raise ParameterError(f"--set {path}: a lane has source, window, filters, picker, {', '.join(own)}.")
+    raise ParameterError(f"--set {path}: a lane has source, window, filters, picker, weighting, {', '.join(own)}.")
 
 
 def _changed(piece: Piece, slot: str, parts: list[str], text: str) -> Piece:

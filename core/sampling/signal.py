@@ -26,6 +26,8 @@ class Signal(Piece):
     family = "signal"
     similarity: str
     is_distribution: ClassVar[bool] = False
+    #: True where ``loss`` takes a teacher's scores as its fifth argument: of the positives (B,) and of the negatives (B, M).
+    needs_teacher: ClassVar[bool] = False
 
     def loss(self, positive: Tensor, negative: Tensor, is_allowed: Tensor, log_weight: Tensor | None = None) -> Tensor:
         """Scalar loss, the mean over the queries of the batch.

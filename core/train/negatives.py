@@ -36,6 +36,10 @@ class Negatives:
         self.numbers = [-1] * len(recipe.mined)
         self.columns: list[np.ndarray] = [np.empty((len(query_rows), 0), np.int64)] * len(recipe.mined)
         self.rows = np.full((len(query_rows), recipe.per_query), -1, np.int64)
+        #: float32 (Q, m): the teacher's scores of the picked documents, NaN = none; None where the signal has no teacher.
+        self.teacher: np.ndarray | None = None
+        #: float32 (Q, m): log of the picked documents' own loss weights; None where all weigh alike.
+        self.log_weights: np.ndarray | None = None
         self.n_tables = 0
         self.seconds = 0.0
         #: The process that mines the model-dependent lanes, where the schedule asks for one.
@@ -54,7 +58,7 @@ class Negatives:
     def prepare(self, step: int, epoch: int, epoch_starts: bool, steps_per_epoch: int) -> list[dict[str, Any]]:
         """Mine and pick whatever is due before this step; returns a summary of each table that was mined."""
         started = time.perf_counter()
-        mined = []
+        mined, is_changed = [], False
         earlier = self._earlier()
         arrived, of = self._from_background(step, steps_per_epoch, earlier)
         for index, lane in enumerate(self.recipe.mined):
@@ -69,10 +73,9 @@ class Negatives:
             assert table is not None  # every lane is mined at step 0
             rng = np.random.default_rng([self.seed, PICK, step, index])
             self.columns[index] = pick(lane, table, rng)
-        if self.recipe.mined:
-            self.rows = np.concatenate(
-                [rows_at(t, c) for t, c in zip(self.tables, self.columns, strict=True) if t is not None], axis=1
-            )
+            is_changed = True
+        if is_changed:
+            self._gather()
         for summary in mined:
             summary["n_short"] = int((self.columns[summary["lane"]] < 0).any(1).sum())
             summary["n_none"] = int((self.columns[summary["lane"]] < 0).all(1).sum())
@@ -94,6 +97,15 @@ class Negatives:
         # Step 0 is mined here: training must begin with negatives.
         is_due = step > 0 and self.recipe.schedule.is_due(step, steps_per_epoch)
         return self.background.exchange(step, is_due, lanes, earlier)
+
+    def _gather(self) -> None:
+        """Put the picks of all lanes side by side, and beside them what a step needs to know of each."""
+        picked = [(t, c) for t, c in zip(self.tables, self.columns, strict=True) if t is not None]
+        self.rows = np.concatenate([rows_at(t, c) for t, c in picked], axis=1)
+        if any(table.log_weights is not None for table, _ in picked):
+            self.log_weights = np.concatenate([_weights_at(t, c) for t, c in picked], axis=1)
+        if self.recipe.signal.needs_teacher:
+            self.teacher = self.recipe.signal.teach(self.context, self.query_rows, self.rows)
 
     def _mine(self, index: int, lane: Lane, step: int) -> dict[str, Any]:
         rng = np.random.default_rng([self.seed, MINE, step, index])
@@ -187,9 +199,13 @@ class Negatives:
             table.times_used, table.weight_sum = times_used, weight_sum
             self.tables[index] = table
         if all(table is not None for table in self.tables) and self.tables:
-            self.rows = np.concatenate(
-                [rows_at(t, c) for t, c in zip(self.tables, self.columns, strict=True)], axis=1
-            )
+            self._gather()
+
+
+def _weights_at(table: Candidates, columns: np.ndarray) -> np.ndarray:
+    if table.log_weights is None or not table.log_weights.shape[1]:
+        return np.zeros(columns.shape, np.float32)
+    return np.where(columns >= 0, np.take_along_axis(table.log_weights, np.maximum(columns, 0), 1), 0).astype(np.float32)
 
 
 def is_true_positive(truth: Judgements, query_rows: np.ndarray, doc_rows: np.ndarray) -> np.ndarray:

@@ -12,16 +12,20 @@ from core.corpus.corpus import Corpus
 from core.encode.encoders import Encoder, make_encoder
 from core.encode.model import EncoderModel
 from core.errors import ParameterError
+from core.sampling.augmented import CrossAugmented
 from core.sampling.context import CorpusIndex, MiningContext
+from core.sampling.crossed import AsksCross
 from core.sampling.decisions import decisions_of_trial
-from core.sampling.filters import CrossEncoderCut
 from core.sampling.judged import Judged, use_verdicts
 from core.sampling.order import share_of_one_group
 from core.sampling.recipe import Recipe
+from core.sampling.weighting import Equal
 from core.train.config import TrialConfig
 from core.train.events import EventWriter
 from core.train.fixed import start_model, two_towers
+from core.train.guide import Guide
 from core.train.negatives import GROUP, ORDER, Negatives
+from core.train.pairs import read_pairs, write_pairs
 from core.train.step import Batch, Stepper
 from core.train.vectors import CurrentVectors
 
@@ -33,7 +37,8 @@ if TYPE_CHECKING:
 class Setup:
     """The parts of a trial; ``query_rows``, ``positive_rows`` int64 (N,) are the training pairs, ``positions`` int64 (N,) each
     pair's place among the distinct training queries. ``protected``, ``light``: as a Batch has them, for the distinct queries.
-    ``batch_size``: pairs in one step, all its parts together. ``groups`` int64 (N,): what the recipe's order found, or None."""
+    ``batch_size``: pairs in one step, all its parts together. ``groups`` int64 (N,): what the recipe's order found, or None.
+    ``teacher`` float32 (N,): the teacher's scores of the training pairs, None where the signal has none."""
 
     recipe: Recipe
     corpus: Corpus
@@ -53,6 +58,8 @@ class Setup:
     groups: np.ndarray | None
     seed: int
 
+    teacher: np.ndarray | None = None
+
     def order(self, epoch: int) -> np.ndarray:
         """int64 (N,): the pairs as they follow one another in this epoch."""
         rng = np.random.default_rng([self.seed, ORDER, epoch])
@@ -68,6 +75,8 @@ class Setup:
             self.protected[positions],
             None if self.light is None else self.light[positions],
             self.light_weight,
+            None if self.teacher is None else (self.teacher[chosen], self.negatives.teacher[positions]),
+            None if self.negatives.log_weights is None else self.negatives.log_weights[positions],
         )
 
 
@@ -93,19 +102,34 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
     encoder = make_encoder(config.encoder)
     if recipe.batch.uses_key_encoder and getattr(encoder, "towers", "shared") != "shared":
         raise ParameterError("MoCo needs shared towers: its key encoder follows the query side. Set encoder.towers=shared.")
-    if group is not None and recipe.batch.fixes_documents:
-        raise ParameterError(f"{recipe.batch.title} keeps the document vectors in one process. Train it without torchrun.")
+    if group is not None and (recipe.batch.fixes_documents or recipe.batch.guided_by is not None):
+        raise ParameterError(f"{recipe.batch.title} keeps vectors of the whole corpus in one process. Train it without torchrun.")
+    if recipe.batch.fixes_documents and (recipe.signal.needs_teacher or any(lane.weighting != Equal() for lane in recipe.mined)):
+        raise ParameterError(
+            f"{recipe.batch.title} finds its negatives at each step, so none has a teacher's score or a weight of its own. "
+            "Choose another signal and weighting, or another batch piece."
+        )
     stepper = make_stepper(config, corpus, group, folder.parent, events)
     cross = folder.parent.parent / "cache" / "cross" if folder.parent.name == "trials" else None
     index = CorpusIndex(corpus, cross_folder=cross, seed=config.seed)
     judged = _judged(config, index, folder)
-    context = MiningContext(corpus, CurrentVectors(stepper, corpus, folder.parent).of, index, judged)
-    query_rows, positive_rows = recipe.positives.pairs(context)
+    vectors = CurrentVectors(stepper, corpus, folder.parent)
+    for name in dict.fromkeys(name for lane in recipe.mined for rule in lane.filters for name in rule.models):
+        vectors.keep(name)
+    context = MiningContext(corpus, vectors.of, index, judged)
+    _tell_cross_encoders(recipe, context, events)
+    if recipe.batch.guided_by is not None:  # now: a trial that goes on has the encoder as it started only here
+        stepper.guide = Guide(context.vectors(recipe.batch.guided_by))
+    query_rows, positive_rows = _pairs(recipe, context, folder, events)
+    context.train_on(query_rows, positive_rows)
     if judged is not None:
         query_rows, positive_rows = judged.with_promoted(query_rows, positive_rows)
         events.write("log", text=judged.sentence(np.unique(query_rows)))
     _check(corpus, recipe, query_rows)
-    _tell_cross_encoders(recipe, context, events)
+    teacher = None
+    if recipe.signal.needs_teacher:
+        events.write("log", text=recipe.signal.teacher_sentence(context, query_rows, positive_rows))
+        teacher = recipe.signal.teach(context, query_rows, positive_rows)
     wanted = recipe.passes.pairs(config.batch_size)
     batch_size = min(wanted, len(query_rows))
     if batch_size < wanted:
@@ -141,6 +165,7 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
         test_rows=corpus.split_query_rows("test"),
         groups=groups,
         seed=config.seed,
+        teacher=teacher,
     )
 
 
@@ -171,16 +196,29 @@ def _groups(config: TrialConfig, recipe: Recipe, context: MiningContext, pairs, 
     return groups
 
 
+def _pairs(recipe: Recipe, context: MiningContext, folder: Path, events: EventWriter) -> tuple[np.ndarray, np.ndarray]:
+    """The training pairs; those that a cross-encoder added are written down, and a trial that goes on reads them."""
+    if not isinstance(recipe.positives, CrossAugmented):
+        return recipe.positives.pairs(context)
+    pairs = read_pairs(folder)
+    if pairs is None:
+        pairs = recipe.positives.pairs(context)
+        events.write("log", text=recipe.positives.told(context, *pairs))
+        write_pairs(folder, *pairs)
+    return pairs
+
+
 def _judged(config: TrialConfig, index: CorpusIndex, folder: Path) -> Judged | None:
     decisions = decisions_of_trial(folder, config.verdicts, index.corpus)
     return None if decisions is None else use_verdicts(decisions, index, config.verdict_use, config.verdict_weight)
 
 
 def _tell_cross_encoders(recipe: Recipe, context: MiningContext, events: EventWriter) -> None:
-    """Train what the filters will ask for now, and say so: the first mining would otherwise stand still for its time."""
-    for rule in (rule for lane in recipe.mined for rule in lane.filters if isinstance(rule, CrossEncoderCut)):
+    """Train what the pieces will ask for now, and say so: the first mining would otherwise stand still for its time."""
+    asking = [piece for piece in recipe.pieces() if isinstance(piece, AsksCross) and piece.asks_cross]
+    for piece in {piece.model: piece for piece in asking}.values():
         events.write("log", text="Training the cross-encoder on the corpus's labels, or opening the one made before.")
-        events.write("log", text=rule.cross(context).report.sentence)
+        events.write("log", text=piece.cross(context).report.sentence)
 
 
 def _check(corpus: Corpus, recipe: Recipe, query_rows: np.ndarray) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,7 @@ from core.train.fixed import FixedVectors
 
 if TYPE_CHECKING:
     from core.train.distributed import Group
+    from core.train.guide import Guide
 
 # Known positives of a query beyond which masking by comparison would cost more than the scores themselves.
 WIDEST_MASK = 64
@@ -28,7 +29,9 @@ WIDEST_MASK = 64
 class Batch:
     """``query_rows``, ``positive_rows`` int64 (B,); ``mined_rows`` int64 (B, m), -1 = none; ``protected`` int64 (B, P),
     -1 padded: the documents that each query must never be pushed from. ``light`` int64 (B, L), -1 padded: those whose weight
-    in the query's loss is multiplied by ``light_weight``; None = none."""
+    in the query's loss is multiplied by ``light_weight``; None = none. ``teacher``: float32 (B,) and (B, m), a teacher's scores of
+    the positives and of the mined, NaN = it has none; None where the signal has no teacher. ``mined_log_weights`` float32
+    (B, m): log of each mined document's own weight in its query's loss, beside its lane's; None = all alike."""
 
     query_rows: np.ndarray
     positive_rows: np.ndarray
@@ -36,11 +39,14 @@ class Batch:
     protected: np.ndarray
     light: np.ndarray | None = None
     light_weight: float = 1.0
+    teacher: tuple[np.ndarray, np.ndarray] | None = None
+    mined_log_weights: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class StepReport:
-    """``mined_weights`` float32 (B, m): |d l / d s| of each mined negative, l the query's own loss; 0 where none.
+    """``loss``: with that of moved vectors, where the recipe has some. ``mined_weights`` float32 (B, m): |d l / d s| of each mined
+    negative, l the query's own loss; 0 where none.
 
     ``positive_score``, ``negative_score``: batch means, the latter over all allowed negatives; ``hard_share``: share of
     queries with an allowed negative that scores at least as high as the positive.
@@ -58,6 +64,7 @@ class Stepper:
 
     ``n_done``: steps since the beginning of the trial, resumed ones included. ``group``: the processes that encode the batch
     together; each calls :meth:`step` with the same batch and has the same weights afterwards.
+    ``guide``: set by whoever makes the stepper, where the batch piece has one.
     """
 
     def __init__(
@@ -73,6 +80,7 @@ class Stepper:
         self.query_tokens, self.doc_tokens = query_tokens, doc_tokens
         self.optimizers = model.optimizers(learning_rate)
         self.n_done = 0
+        self.guide: Guide | None = None
         self.state = recipe.batch.start(model.dim)
         self.key_model = model.clone() if recipe.batch.uses_key_encoder else None
         self.fixed: FixedVectors | None = None
@@ -85,15 +93,11 @@ class Stepper:
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         batch, queries, at = self._fixed(batch) if self.recipe.batch.fixes_documents else (batch, *self._encode_batch(batch))
-        positive = self._compare_rows(queries, at.positives)
-        shared, own = self._negatives(queries, positive, at, batch)
-        negative, is_allowed, log_weight = self._join(shared, own, at)
-        log_weight = self._lightened(log_weight, negative, shared, at, batch)
-        if self.recipe.batch.fixes_documents and (own_weight := self.recipe.batch.weigh(negative, is_allowed, positive)) is not None:
-            log_weight = own_weight if log_weight is None else log_weight + own_weight
+        loss, positive, negative, is_allowed = self._loss(queries, at, batch)
+        if self.recipe.perturbation.weight_beside and loss.requires_grad:
+            loss = loss + self.recipe.perturbation.weight_beside * self._loss_of_moved(loss, queries, at, batch)
         if batch.mined_rows.shape[1]:
-            negative.retain_grad()  # the report's weights
-        loss = self.recipe.signal.loss(positive, negative, is_allowed, log_weight)
+            negative.retain_grad()  # the report's weights, of the vectors as they are
         if loss.requires_grad:
             loss.backward()
             if not self.recipe.batch.fixes_documents:
@@ -105,6 +109,32 @@ class Stepper:
         self.recipe.batch.finish(at, self.state)
         self.n_done += 1
         return self._report(loss, positive, negative, is_allowed, batch)
+
+    def _loss(self, queries: torch.Tensor, at: BatchStep, batch: Batch):
+        """(loss, scores of the positives (B,) and negatives (B, M), which of these take part) of these vectors."""
+        positive = self._compare_rows(queries, at.positives)
+        shared, own = self._negatives(queries, positive, at, batch)
+        negative, is_allowed, log_weight = self._join(shared, own, at)
+        log_weight = self._lightened(log_weight, negative, shared, at, batch)
+        if batch.mined_log_weights is not None:
+            own_weights = self._at_own_mined(torch.from_numpy(batch.mined_log_weights), torch.zeros_like(negative))
+            log_weight = own_weights if log_weight is None else log_weight + own_weights
+        if self.recipe.batch.fixes_documents and (own_weight := self.recipe.batch.weigh(negative, is_allowed, positive)) is not None:
+            log_weight = own_weight if log_weight is None else log_weight + own_weight
+        loss = self.recipe.signal.loss(positive, negative, is_allowed, log_weight, *self._taught(negative, batch))
+        return loss, positive, negative, is_allowed
+
+    def _loss_of_moved(self, loss: torch.Tensor, queries: torch.Tensor, at: BatchStep, batch: Batch) -> torch.Tensor:
+        """The loss of the same batch with every vector that learns moved as the recipe's perturbation says."""
+        vectors = {"queries": queries, "positives": at.positives, "mined": at.mined}
+        vectors = {name: v for name, v in vectors.items() if v is not None and v.requires_grad}
+        gradients = torch.autograd.grad(loss, list(vectors.values()), retain_graph=True, allow_unused=True)
+        moved = {
+            name: self._compared(self.recipe.perturbation.moved(v, g).reshape(-1, v.shape[-1])).reshape(v.shape)
+            for (name, v), g in zip(vectors.items(), gradients, strict=True)
+            if g is not None
+        }
+        return self._loss(moved.pop("queries", queries), replace(at, **moved), batch)[0]
 
     def _compared(self, vectors: torch.Tensor) -> torch.Tensor:
         return unit(vectors) if self.recipe.signal.similarity == "cosine" else vectors
@@ -164,6 +194,17 @@ class Stepper:
         own = None
         if at.mined is not None and not self.recipe.batch.shares_mined:
             own = self._compare_rows(queries, at.mined), at.mined_rows >= 0
+        return (shared, own) if self.guide is None else self._guided(self.guide, shared, own, at, batch)
+
+    def _guided(self, guide: Guide, shared, own, at: BatchStep, batch: Batch):
+        """The same without the pairs that the guide does not let pass."""
+        rows, allows = torch.from_numpy(batch.query_rows), self.recipe.batch.pass_guide
+        positive = guide.positive_scores(rows, at.positive_rows)
+        if shared is not None:
+            passed = allows(guide.scores(rows, torch.from_numpy(shared[2])), positive)
+            shared = shared[0], shared[1] & passed, shared[2]
+        if own is not None:
+            own = own[0], own[1] & allows(guide.scores(rows, at.mined_rows), positive)
         return shared, own
 
     def _join(self, shared, own, at: BatchStep):
@@ -190,6 +231,21 @@ class Stepper:
         is_light = torch.from_numpy(contained(np.concatenate(parts, 1), batch.light))
         weight = torch.zeros_like(negative) if log_weight is None else log_weight.expand_as(negative)
         return weight.detach() + is_light * math.log(batch.light_weight)
+
+    def _taught(self, negative: torch.Tensor, batch: Batch) -> tuple[tuple[torch.Tensor, torch.Tensor], ...]:
+        """The teacher's scores as the signal takes them, of positives (B,) and negatives (B, M); () where it takes none."""
+        if batch.teacher is None:
+            return ()
+        own = torch.from_numpy(batch.teacher[1])
+        return ((torch.from_numpy(batch.teacher[0]), self._at_own_mined(own, torch.full_like(negative, torch.nan))),)
+
+    def _at_own_mined(self, values: torch.Tensor, among: torch.Tensor) -> torch.Tensor:
+        """``among`` (B, M) with ``values`` (B, m) at the columns of each query's own mined negatives."""
+        n, m = values.shape
+        columns = torch.arange(m).expand(n, m)
+        if self.recipe.batch.shares_mined:  # behind the positives, m of each query in turn
+            columns = n + m * torch.arange(n)[:, None] + columns
+        return among.scatter(1, columns, values)
 
     def _report(self, loss, positive, negative, is_allowed, batch: Batch) -> StepReport:
         n, m = batch.mined_rows.shape

@@ -27,13 +27,17 @@ class CurrentVectors:
     def of(self, which: str) -> Vectors:
         """``"current"``; ``"start"``, which only the first step may ask for; or a trial's id or folder."""
         step = self.stepper.n_done
-        if which == "current" or (which == "start" and step == 0):
+        if which == "current" or (which == "start" and step == 0 and which not in self._others):
             if self._current is None or self._current[0] != step:
                 self._current = step, self._encode()
             return self._current[1]
         if which not in self._others:
             self._others[which] = trial_vectors(self.home / which, self.corpus)
         return self._others[which]
+
+    def keep(self, which: str) -> None:
+        """Hold these vectors for the whole trial; before the first step, ``"start"`` among them, which later nobody can make."""
+        self._others[which] = self.of(which)
 
     def _encode(self) -> Vectors:
         stepper = self.stepper

@@ -28,6 +28,7 @@ SLOT_HELP = {
     "passes": "How a batch is encoded, and so how large it can be.",
     "schedule": "When lanes that ask the model in training are mined again.",
     "signal": "The loss: what a positive and its negatives tell the model.",
+    "perturbation": "Whether vectors are moved a little in the worst direction while training.",
     "positives": "Where the pairs of a query and its answer come from.",
 }
 
@@ -122,8 +123,10 @@ def _lane(i: int, lane: dict[str, Any], trials: dict[str, str]) -> bool:
         lane["filters"] = _filters(lane["filters"], prefix)
     with cells[3]:
         lane["picker"] = slot("Picker", FAMILIES["picker"], lane["picker"], f"{prefix}.picker")
-    with cells[4].container(border=True, height="stretch"):
-        lane |= params_form(lane_params(), {p.name: lane[p.name] for p in lane_params()}, prefix, columns=1)
+    with cells[4]:
+        with st.container(border=True):
+            lane |= params_form(lane_params(), {p.name: lane[p.name] for p in lane_params()}, prefix, columns=1)
+        lane["weighting"] = slot("Weights", FAMILIES["weighting"], lane.get("weighting", {"key": "equal"}), f"{prefix}.weighting")
     return is_removed
 
 
