@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from core.sampling.judged import Judged
     from core.search.bm25 import BM25
     from core.search.cross_encoder import CrossEncoder, CrossModel
+    from core.search.index import BuiltIndex, Index
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,15 @@ class MiningContext:
         self.index = index or CorpusIndex(corpus)
         self.judged = judged
         self._vectors_of = vectors_of
+        self._built: tuple[Vectors, Index, BuiltIndex] | None = None
+
+    def built_index(self, vectors: Vectors, index: Index) -> BuiltIndex:
+        """The index over the documents of these vectors; the last one is kept, for the next lane or the same refresh."""
+        last = self._built
+        if last is None or last[0].documents is not vectors.documents or last[0].similarity != vectors.similarity or last[1] != index:
+            self._built = None  # two structures at once would need twice the memory
+            last = self._built = (vectors, index, index.build(vectors.documents, vectors.similarity))
+        return last[2]
 
     def vectors(self, which: str = "current") -> Vectors:
         """Vectors of one model; see the class."""

@@ -10,6 +10,7 @@ import numpy as np
 from core.params import Citation, Piece, param
 from core.sampling.context import MiningContext, score_pairs_padded
 from core.search.hits import Hits
+from core.search.index_kinds import INDEX_KEYS, Index, make_index
 
 
 class Source(Piece):
@@ -165,12 +166,20 @@ class BM25Source(Source):
         )
 
 
-def search_vectors(context: MiningContext, which: str, query_rows: np.ndarray, depth: int) -> Hits:
-    """Exact dense retrieval by one model of the context."""
+_INDEX_HELP = "how the nearest documents are found: flat looks at all of them, the others miss some and say which on the Indexes page"
+_SETTINGS_HELP = "parameters of the index that differ from its defaults, joined by ';', such as probes=4;lists=64"
+
+
+def search_vectors(
+    context: MiningContext, which: str, query_rows: np.ndarray, depth: int, index: Index | None = None
+) -> Hits:
+    """Dense retrieval by one model of the context: exact, or what an approximate ``index`` finds."""
     from core.search.exact import top_k
 
     vectors = context.vectors(which)
-    return top_k(vectors.queries[query_rows], vectors.documents, depth, similarity=vectors.similarity)
+    if index is None or index.key == "flat":
+        return top_k(vectors.queries[query_rows], vectors.documents, depth, similarity=vectors.similarity)
+    return context.built_index(vectors, index).search(vectors.queries[query_rows], depth)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,9 +202,14 @@ class Dense(Source):
         "Approximate Nearest Neighbor Negative Contrastive Learning for Dense Text Retrieval",
         "https://arxiv.org/abs/2007.00808",
     )
+    index: str = param("flat", _INDEX_HELP, choices=INDEX_KEYS, is_late=True)
+    index_settings: str = param("", _SETTINGS_HELP, is_late=True)
+
+    def check(self) -> None:
+        make_index(self.index, self.index_settings)
 
     def retrieve(self, context, query_rows, depth, rng):
-        return search_vectors(context, "current", query_rows, depth)
+        return search_vectors(context, "current", query_rows, depth, make_index(self.index, self.index_settings))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,9 +229,15 @@ class StaticDense(Source):
         "Gillick et al.", 2019, "Learning Dense Representations for Entity Retrieval", "https://arxiv.org/abs/1909.10506"
     )
     trial: str = param("", "id or folder of the finished trial to search with; empty = the encoder before training")
+    index: str = param("flat", _INDEX_HELP, choices=INDEX_KEYS, is_late=True)
+    index_settings: str = param("", _SETTINGS_HELP, is_late=True)
+
+    def check(self) -> None:
+        make_index(self.index, self.index_settings)
 
     def retrieve(self, context, query_rows, depth, rng):
-        return search_vectors(context, self.trial or "start", query_rows, depth)
+        index = make_index(self.index, self.index_settings)
+        return search_vectors(context, self.trial or "start", query_rows, depth, index)
 
     def score(self, context, query_rows, doc_rows):
         return context.vectors(self.trial or "start").score_pairs(query_rows, doc_rows)
