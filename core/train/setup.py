@@ -62,12 +62,14 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
     encoder = make_encoder(config.encoder)
     if recipe.batch.uses_key_encoder and getattr(encoder, "towers", "shared") != "shared":
         raise ParameterError("MoCo needs shared towers: its key encoder follows the query side. Set encoder.towers=shared.")
-    doc_texts, query_texts = corpus.document_texts(), corpus.query_texts()
+    cache = folder.parent.parent / "cache" if folder.parent.name == "trials" else None
+    doc_texts, query_texts = encoder.document_texts(corpus), encoder.query_texts(corpus)
     model = encoder.build(doc_texts, config.seed)
+    if cache is not None:
+        model.keep_in(cache / "frozen")
     doc_tokens, query_tokens = model.tokenize(doc_texts), model.tokenize(query_texts)
     stepper = Stepper(recipe, model, config.learning_rate, query_tokens, doc_tokens)
-    cross = folder.parent.parent / "cache" / "cross" if folder.parent.name == "trials" else None
-    index = CorpusIndex(corpus, cross_folder=cross, seed=config.seed)
+    index = CorpusIndex(corpus, cross_folder=cache and cache / "cross", seed=config.seed)
     judged = _judged(config, index, folder)
     context = MiningContext(corpus, CurrentVectors(stepper, corpus, folder.parent).of, index, judged)
     query_rows, positive_rows = recipe.positives.pairs(context)
