@@ -41,6 +41,10 @@ class Index(Piece):
         """Why it cannot be built on this machine, with the remedy; '' = it can."""
         return ""
 
+    def effort_at(self, k: int, n_documents: int) -> int:
+        """The effort that a search for ``k`` documents really makes: some values are raised or capped."""
+        return getattr(self, self.effort) if self.effort else 0
+
     def build(self, documents: np.ndarray, similarity: str) -> BuiltIndex:
         """The structure over ``documents`` (C, dim), C >= 1; equal vectors give equal structures.
 

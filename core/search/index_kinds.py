@@ -86,6 +86,9 @@ class HNSW(_FaissIndex):
             index.add(documents)
             return index
 
+    def effort_at(self, k, n_documents):
+        return max(self.ef_search, k)
+
     def _search_settings(self, faiss, k, structure):
         return faiss.SearchParametersHNSW(efSearch=max(self.ef_search, k))
 
@@ -101,6 +104,9 @@ class _Inverted(_FaissIndex):
     def n_lists(self, n_documents: int) -> int:
         """How many cells so many documents get."""
         return min(self.lists, n_documents) or max(1, min(round(4 * n_documents**0.5), n_documents // LEAST_PER_LIST))
+
+    def effort_at(self, k, n_documents):
+        return min(self.probes, self.n_lists(n_documents))
 
     def _coarse(self, faiss: Any, dim: int, similarity: str) -> Any:
         return faiss.IndexFlat(dim, _metric(faiss, similarity))
