@@ -224,6 +224,14 @@ def index(options: Namespace) -> Answer:
     return measure_indexes(_corpus(options)[1], trial, _encoder(options), options, tell=_say)
 
 
+def cascade(options: Namespace) -> Answer:
+    """Measure retriever, reranker and both on the held-out queries."""
+    from core.lab.measured import measure_cascade
+
+    workspace = _workspace(options)
+    return measure_cascade(workspace, _corpus(options)[1], _trial_folder(workspace, options.trial), options, tell=_say)
+
+
 def bench(options: Namespace) -> Answer:
     """Measure speed side by side with the installed peers."""
     from core.bench.all import bench_all

@@ -1,4 +1,4 @@
-"""``negspace index``: what searching costs and finds, as text and JSON."""
+"""``negspace index`` and ``negspace cascade``: what searching costs and finds, as text and JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 from core.corpus.corpus import Corpus
 from core.encode.encoder import Encoder
+from core.errors import TrialError
 from core.lab.printed import as_table
+from core.lab.workspace import Workspace
 
 Tell = Callable[[str], None]
 
@@ -35,3 +37,29 @@ def measure_indexes(corpus: Corpus, trial: Path | None, encoder: Encoder, option
     ]
     tell(as_table(head, rows))
     return answer
+
+
+def measure_cascade(workspace: Workspace, corpus: Corpus, trial: Path, options: Any, *, tell: Tell) -> dict[str, Any]:
+    """Retriever, reranker and both on the held-out queries; the cross-encoder is trained, or opened from the workspace's cache."""
+    from core.audit import cascade
+    from core.encode.model import load_model
+    from core.sampling.context import CorpusIndex
+    from core.search.cross_encoder import make_cross_encoder
+    from core.train.config import read_config
+
+    config = read_config(trial)
+    if not (trial / "model").is_dir():
+        raise TrialError(f"{trial} has no model yet. Wait until the trial has finished, or choose another.")
+    cross = CorpusIndex(corpus, cross_folder=workspace.cache / "cross").cross(make_cross_encoder(options.cross))
+    tell(cross.report.sentence)
+    found = cascade.measure_cascade(
+        corpus, load_model(trial / "model"), config.recipe_value.signal.similarity, cross,
+        k=options.k, depth=options.depth, alone_queries=options.alone, against_truth=options.truth, tell=tell,
+    )  # fmt: skip
+    tell("\n" + as_table(*cascade.stage_rows(found.stages, found.k)))
+    if found.sampled:
+        tell(f"\nOn the {found.sampled[-1].n_queries} queries that the reranker alone was asked:")
+        tell(as_table(*cascade.stage_rows(found.sampled, found.k)))
+    tell("\nBy the number of candidates:\n" + as_table(*cascade.stage_rows(found.by_depth, found.k)))
+    tell(f"\n{found.sentence}")
+    return {"trial": str(trial), **found.to_dict()}
