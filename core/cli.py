@@ -21,6 +21,10 @@ EXPORTS = (
     "triplet, n-tuple, labeled-list (sentence-transformers), flagembedding, tevatron, trec-run, trec-negatives, qrels, "
     "qrels-corrected, verdicts, beir, beir-mined, script"
 )
+ENCODERS = (
+    "static, static-scratch, char-ngram, tiny-transformer, sentence-transformer or frozen-head (default: static); its parameters "
+    "by --set encoder.FIELD=VALUE, or behind it: 'char-ngram;dim=64'"
+)
 
 TRAINING = (
     "Train one dual encoder. Several processes share a step's batch (cross-batch negatives): "
@@ -79,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     recipe = _Parser(add_help=False)
     recipe.add_argument("--recipe", required=True, metavar="NAME", help="a name that 'negspace recipes' lists")
     recipe.add_argument("--set", action="append", default=[], metavar="PIECE.FIELD=VALUE", help="change one parameter; may be repeated")
-    recipe.add_argument("--encoder", default="static", metavar="KEY", help="static, static-scratch or char-ngram (default: static)")
+    recipe.add_argument("--encoder", default="static", metavar="KEY", help=ENCODERS)
     recipe.add_argument("--seed", type=int, default=0, metavar="S")
     place = _Parser(add_help=False)
     place.add_argument("--workspace", metavar="DIR", help="where trials are kept (default: $NEGSPACE_WORKSPACE or ~/.negspace)")
@@ -140,6 +144,22 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--shares", default="0,0.25,0.5", metavar="P,...", help="with --dose: shares to hide (default: 0,0.25,0.5)")
     audit.add_argument("--seeds", type=int, default=3, metavar="N", help="with --dose: trials a recipe and share (default: 3)")
     audit.add_argument("--epochs", type=int, metavar="N", help="with --dose: epochs of each trial")
+    index = commands.add_parser("index", parents=[everywhere, corpus, place], help="measure the vector indexes on a corpus")
+    index.add_argument("--trial", metavar="TRIAL", help="with this finished trial's vectors (default: the untrained encoder)")
+    index.add_argument("--encoder", default="static", metavar="KEY", help=f"without --trial: {ENCODERS}")
+    index.add_argument("--indexes", metavar="KEY,...", help="which ones (default: all that can be built here)")
+    index.add_argument("--k", type=int, default=100, metavar="K", help="recall among the first K documents (default: 100)")
+    index.add_argument("--first", type=int, default=1, metavar="RANK", help="first raw rank that mining may use (default: 1)")
+    index.add_argument("--last", type=int, default=50, metavar="RANK", help="last raw rank that mining may use (default: 50)")
+    index.add_argument("--queries", type=int, default=1000, metavar="N", help="at most so many training queries (default: 1000)")
+    index.add_argument("--seed", type=int, default=0, metavar="S", help="of the untrained encoder")
+    cascade = commands.add_parser("cascade", parents=[everywhere, corpus, place], help="measure retriever, reranker and both")
+    cascade.add_argument("--trial", required=True, metavar="TRIAL", help="the finished trial whose model retrieves")
+    cascade.add_argument("--cross", default="embedded", metavar="KEY", help="the reranker: embedded or transformer (default: embedded)")
+    cascade.add_argument("--depth", type=int, default=100, metavar="N", help="candidates that are re-ranked (default: 100)")
+    cascade.add_argument("--k", type=int, default=10, metavar="K", help="precision and recall among the first K (default: 10)")
+    cascade.add_argument("--alone", type=int, default=20, metavar="N", help="queries for the reranker alone, 0 = none (default: 20)")
+    cascade.add_argument("--truth", action="store_true", help="judged by the corpus's fuller judgements (audit only)")
     bench = commands.add_parser("bench", parents=[everywhere], help="measure speed side by side with the peers")
     bench.add_argument("--corpus", metavar="CORPUS", help="default: a generated one of 20,000 documents and 4,000 training queries")
     bench.add_argument("--repeats", type=int, default=3, metavar="N")

@@ -12,6 +12,7 @@ from typing import Any
 from core.errors import ParameterError, TrialError, UserError
 
 Answer = dict[str, Any] | None
+OF_ENCODER = "encoder."  # --set encoder.FIELD=VALUE is the encoder's, every other one the recipe's
 
 
 def recipes(options: Namespace) -> Answer:
@@ -38,7 +39,6 @@ def recipes(options: Namespace) -> Answer:
 
 def train(options: Namespace) -> Answer:
     """Train one trial in this process's own worker; Ctrl-C leaves a checkpoint."""
-    from core.encode.encoders import make_encoder
     from core.lab.retrain import read_verdicts, with_verdicts
     from core.lab.together import with_processes
     from core.lab.workspace import Workspace
@@ -47,11 +47,12 @@ def train(options: Namespace) -> Answer:
     workspace = Workspace(options.workspace) if options.workspace else Workspace()
     recipe, name = _recipe(options)
     recipe, group = with_processes(recipe, _note)
-    encoder = make_encoder(options.encoder)
+    encoder = _encoder(options)
     spec, corpus = _corpus(options)
     for note in corpus.notes:
         print(f"note: {note}")
-    given = {"epochs": options.epochs, "batch_size": options.batch_size, "learning_rate": options.learning_rate}
+    given = {"epochs": options.epochs, "batch_size": options.batch_size}
+    given["learning_rate"] = options.learning_rate if options.learning_rate is not None else encoder.learning_rate
     config = TrialConfig(
         corpus=spec,
         corpus_name=corpus.name,
@@ -98,16 +99,17 @@ def retrain(options: Namespace) -> Answer:
 
 def _train(workspace, config, files: dict[str, bytes], group=None) -> dict[str, Any]:
     from core.lab.by_hand import new_trial, train_here
+    from core.lab.printed import as_table
     from core.train.results import TrialResults
 
     folder = new_trial(workspace, config, files)
     print(f"trial {folder}\nrecipe: {config.recipe_value.summary()}", flush=True)
-    train_here(folder, print_line=lambda line: print(line, flush=True), group=group)
+    train_here(folder, print_line=_say, group=group)
     result = TrialResults(folder).result
     if result is None:
         raise TrialError(f"{folder} did not finish. Its events.jsonl says why.")
     lines = {"untrained": "untrained", "BM25": "bm25", "trained": "metrics"}
-    print(_table(["", *result["metrics"]], [[name, *result[key].values()] for name, key in lines.items()]))
+    print(as_table(["", *result["metrics"]], [[name, *result[key].values()] for name, key in lines.items()]))
     print("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in result["seconds"].items()))
     keys = ("metrics", "untrained", "bm25", "seconds", "truth_metrics")
     return {"trial": str(folder), **{key: result[key] for key in keys if key in result}}
@@ -124,7 +126,7 @@ def mine(options: Namespace) -> Answer:
     if not out.parent.is_dir():
         raise ParameterError(f"--out: the folder {out.parent} does not exist. Make it first.")
     trial = Path(options.trial) if options.trial else None
-    summary = mine_to_file(_corpus(options)[1], recipe, out, trial=trial, encoder=options.encoder, seed=options.seed)
+    summary = mine_to_file(_corpus(options)[1], recipe, out, trial=trial, encoder=_encoder(options).to_dict(), seed=options.seed)
     for lane in summary["lanes"]:
         print(f"{lane['source']}: " + ", ".join(f"{n} {what}" for what, n in lane["funnel"]))
     print(f"{summary['rows']} candidates of {summary['queries']} queries in {summary['seconds']:.1f} s -> {out}")
@@ -161,41 +163,17 @@ def import_(options: Namespace) -> Answer:
 def compare(options: Namespace) -> Answer:
     """Compare finished trials on their held-out queries."""
     from core.audit.compare import compare_trials
+    from core.lab.printed import print_comparison
     from core.lab.workspace import Workspace
     from core.train.results import TrialResults
 
     workspace = Workspace(options.workspace) if options.workspace else Workspace()
     trials = [TrialResults(_trial_folder(workspace, trial)) for trial in options.trials]
-    answer = _comparison(compare_trials(trials)) | {"trials": [str(trial.folder) for trial in trials]}
+    answer = print_comparison(compare_trials(trials)) | {"trials": [str(trial.folder) for trial in trials]}
     if options.truth:
         print("\nJudged by the truth instead of the labels (audit only):")
-        answer["truth"] = _comparison(compare_trials(trials, against_truth=True))
+        answer["truth"] = print_comparison(compare_trials(trials, against_truth=True))
     return answer
-
-
-def _comparison(comparison) -> dict[str, Any]:
-    from core.evaluate.metrics import MEASURES
-
-    rows = [[s.name, *(s.band(m).mean for m in MEASURES), s.seconds.get("total", "")] for s in comparison.systems]
-    print(_table(["", *MEASURES, "seconds"], rows))
-    differences = []
-    for measure in MEASURES:
-        for index, difference, p in comparison.against_first(measure):
-            other = comparison.systems[index].name
-            differences.append(
-                {"a": other, "b": comparison.systems[0].name, "measure": measure, "mean": difference.mean,
-                 "low": difference.low, "high": difference.high, "p": difference.p, "p_holm": p, "n_queries": difference.n_queries}
-            )
-            if measure == MEASURES[0]:
-                band = f"[{difference.low:+.4f}, {difference.high:+.4f}]"
-                print(
-                    f"{other} - {comparison.systems[0].name}: {measure} {difference.mean:+.4f} {band}, "
-                    f"p = {difference.p:.4f}, Holm {p:.4f}, n = {difference.n_queries}"
-                )
-    systems = [
-        {"name": s.name, "kind": s.kind, "metrics": {m: s.band(m).mean for m in MEASURES}, "seconds": s.seconds} for s in comparison.systems
-    ]
-    return {"systems": systems, "differences": differences}
 
 
 def export(options: Namespace) -> Answer:
@@ -237,7 +215,23 @@ def audit(options: Namespace) -> Answer:
 
     workspace = Workspace(options.workspace) if options.workspace else Workspace()
     trial, guide = (_trial_folder(workspace, name) if name else None for name in (options.trial, options.guide))
-    return audit_command(workspace, *_corpus(options), trial, guide, options, print_line=lambda line: print(line, flush=True))
+    return audit_command(workspace, *_corpus(options), trial, guide, options, print_line=_say)
+
+
+def index(options: Namespace) -> Answer:
+    """Measure every vector index on a corpus: recall, time, memory, and the negatives that it would mine."""
+    from core.lab.measured import measure_indexes
+
+    trial = _trial_folder(_workspace(options), options.trial) if options.trial else None
+    return measure_indexes(_corpus(options)[1], trial, _encoder(options), options, tell=_say)
+
+
+def cascade(options: Namespace) -> Answer:
+    """Measure retriever, reranker and both on the held-out queries."""
+    from core.lab.measured import measure_cascade
+
+    workspace = _workspace(options)
+    return measure_cascade(workspace, _corpus(options)[1], _trial_folder(workspace, options.trial), options, tell=_say)
 
 
 def bench(options: Namespace) -> Answer:
@@ -246,7 +240,7 @@ def bench(options: Namespace) -> Answer:
 
     if options.repeats < 1:
         raise ParameterError(f"--repeats must be an int in [1, inf); got {options.repeats}.")
-    return bench_all(options.corpus, repeats=options.repeats, print_line=lambda line: print(line, flush=True))
+    return bench_all(options.corpus, repeats=options.repeats, print_line=_say)
 
 
 def serve(options: Namespace) -> Answer:
@@ -281,6 +275,16 @@ def _note(fault: str) -> None:
     print(f"note: {fault}")
 
 
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _workspace(options: Namespace):
+    from core.lab.workspace import Workspace
+
+    return Workspace(options.workspace or None)
+
+
 def _corpus(options: Namespace):
     """(spec, corpus): the spec as another process finds the same corpus, and the corpus from the workspace's cache."""
     from core.corpus.load import absolute_spec, load_corpus
@@ -298,8 +302,17 @@ def _recipe(options: Namespace):
     from core.sampling.settings import apply_settings
 
     chosen = preset(options.recipe)
-    changed = apply_settings(chosen.recipe, options.set)
+    changed = apply_settings(chosen.recipe, (setting for setting in options.set if not setting.startswith(OF_ENCODER)))
     return changed, chosen.title + ("" if changed == chosen.recipe else ", changed")
+
+
+def _encoder(options: Namespace):
+    from core.encode.encoders import encoder_of_text
+
+    settings = [setting.removeprefix(OF_ENCODER) for setting in getattr(options, "set", []) if setting.startswith(OF_ENCODER)]
+    encoder = encoder_of_text(options.encoder, settings)
+    folder = Path(getattr(encoder, "model", "")).expanduser()
+    return encoder.but(model=str(folder.resolve())) if hasattr(encoder, "model") and folder.is_dir() else encoder
 
 
 def _trial_folder(workspace, trial: str) -> Path:
@@ -307,10 +320,3 @@ def _trial_folder(workspace, trial: str) -> Path:
         if (folder / "trial.json").exists():
             return folder.resolve()
     raise TrialError(f"{trial} is neither a trial's folder nor an id in {workspace.trials}. 'negspace train' prints the folder.")
-
-
-def _table(head: list[str], rows: list[list[Any]]) -> str:
-    cells = [[f"{c:.4f}" if isinstance(c, float) else str(c) for c in row] for row in [head, *rows]]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
-    aligned = [[row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))] for row in cells]
-    return "\n".join("  ".join(row) for row in aligned)

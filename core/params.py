@@ -47,6 +47,7 @@ class Param:
     ge: float | None = None
     le: float | None = None
     choices: tuple[str, ...] = ()
+    is_late: bool = False
 
     @property
     def label(self) -> str:
@@ -109,9 +110,14 @@ def param(
     ge: float | None = None,
     le: float | None = None,
     choices: tuple[str, ...] = (),
+    is_late: bool = False,
 ) -> Any:
-    """A dataclass field that is a declared parameter of a piece."""
-    return field(default=default, metadata={"help": help, "unit": unit, "ge": ge, "le": le, "choices": choices})
+    """A dataclass field that is a declared parameter of a piece.
+
+    ``is_late``: declared after pieces were stored; to_dict leaves it out at its default, so that older keys and trials stay.
+    """
+    declared = {"help": help, "unit": unit, "ge": ge, "le": le, "choices": choices, "is_late": is_late}
+    return field(default=default, metadata=declared)
 
 
 class Piece:
@@ -160,7 +166,9 @@ class Piece:
 
     def to_dict(self) -> dict[str, Any]:
         """``{"key": ..., field: value, ...}``, JSON-ready."""
-        return {"key": self.key, **dataclasses.asdict(self)}  # type: ignore[call-overload]
+        values = dataclasses.asdict(self)  # type: ignore[call-overload]
+        absent = {p.name for p in self.params() if p.is_late and values[p.name] == p.default}
+        return {"key": self.key, **{name: value for name, value in values.items() if name not in absent}}
 
     def but(self, **changes: Any) -> Self:
         """The same piece with some parameters changed; raises ParameterError."""

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pages.ui import frame, plain
+from pages.ui.compare_cascade import cascade_view
 from pages.ui.compare_choose import choose_trials
 from pages.ui.compare_pair import pair_view
 from pages.ui.compare_retrained import retrained_view
@@ -26,3 +27,4 @@ with frame("Compare", has_title=False) as session:
     curve_chart(link, chosen, measure)
     st.subheader("Query by query", anchor=False)
     pair_view(session, chosen, measure)
+    cascade_view(link, chosen)

@@ -220,8 +220,7 @@ class Cards:
         tokens = self.tokens()
         if tokens is None:
             return None
-        texts = self.corpus.query_texts([query_row])[0], self.corpus.document_texts([doc_row])[0]
-        return explain(tokens, *texts, self.main.similarity)
+        return explain(tokens, *tokens.texts(self.corpus, query_row, doc_row), self.main.similarity)
 
     def near_copies(self, doc_row: int) -> list[tuple[int, float]]:
         """See :func:`core.audit.card_others.near_copies`; by the main model."""

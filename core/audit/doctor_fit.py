@@ -7,6 +7,7 @@ import numpy as np
 from core.corpus.corpus import Corpus
 from core.sampling.augmented import CrossAugmented, unlabelled_queries
 from core.sampling.recipe import Recipe
+from core.search.index_kinds import make_index
 
 
 def check_recipe(corpus: Corpus, recipe: Recipe, batch_size: int | None = None) -> list[str]:
@@ -21,6 +22,8 @@ def obstacles(corpus: Corpus, recipe: Recipe) -> list[str]:
         if not len(corpus.split_query_rows(split)):
             found.append(f"This corpus has no pairs to {use} (qrels/{split}.tsv). Choose another corpus or add them.")
     for i, lane in enumerate(recipe.mined, 1):
+        why = make_index(lane.source.index).missing() if hasattr(lane.source, "index") else ""
+        found += [f"Lane {i}: {why}"] if why else []
         if not lane.source.is_redrawn and lane.window.first > corpus.n_documents:
             found.append(
                 f"Lane {i}: rank window {lane.window.first}-{lane.window.last} begins behind the last of this "

@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from core.encode.encoder import FIELDS_HELP, TOWERS, TOWERS_HELP, Encoder
+from core.encode.encoders_deep import FrozenHead, SentenceTransformerEncoder, TinyTransformer
 from core.errors import ParameterError
-from core.params import Citation, Piece, make_piece, param
+from core.params import Citation, make_piece, param
 
 if TYPE_CHECKING:
     from core.encode.model import EncoderModel
 
-TOWERS = ("shared", "separate")
-_TOWERS_HELP = (
-    "shared: one table of vectors reads queries and documents; separate: each side trains its own, from equal starts"
-)
+__all__ = [
+    "ENCODERS", "TOWERS", "CharNgram", "Encoder", "FrozenHead", "SentenceTransformerEncoder", "StaticEncoder", "StaticScratch",
+    "TinyTransformer", "encoder_of_text", "make_encoder",
+]  # fmt: skip
+
+_SCALE_HELP = "length of a feature's starting vector, in means of its value's token vectors: how much it counts beside the words"
 
 
-class Encoder(Piece):
-    """Base of the encoders: texts to vectors."""
+def _table_model(encoder: Encoder, tokenizer: Any, vectors: np.ndarray) -> EncoderModel:
+    from core.encode.tables import TableModel
 
-    family: ClassVar[str] = "encoder"
-    towers: str
+    sides = ("shared",) if encoder.towers == "shared" else ("query", "document")
+    return TableModel(encoder, tokenizer, {side: vectors for side in sides})
 
-    def build(self, corpus_texts: Sequence[str], seed: int) -> EncoderModel:
-        """An untrained model. ``corpus_texts``: for encoders that learn a vocabulary; equal seeds, equal bytes."""
-        raise NotImplementedError
 
-    def _model(self, tokenizer: Any, vectors: np.ndarray) -> EncoderModel:
-        from core.encode.model import EncoderModel
+def _with_features(encoder: Any, tokenizer: Any, vectors: np.ndarray, texts: Sequence[str]) -> EncoderModel:
+    """The table model whose tokenizer also knows the features that stand in the texts."""
+    if encoder.field_names:
+        from core.encode.features import FeatureTokenizer, features_of, starting_rows
 
-        sides = ("shared",) if self.towers == "shared" else ("query", "document")
-        return EncoderModel(self, tokenizer, {side: vectors for side in sides})
+        features = features_of(texts)
+        vectors = np.concatenate([vectors, starting_rows(tokenizer, vectors, features, encoder.feature_scale)])
+        tokenizer = FeatureTokenizer(tokenizer, features)
+    return _table_model(encoder, tokenizer, vectors)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +50,9 @@ class StaticEncoder(Encoder):
     moves the rows. There is no attention, so a training step costs milliseconds and the whole corpus can be
     encoded again in a moment: dynamic mining is live. The start (WordLlama, 32,000 x 256, taken from the
     token embeddings of large language models) already places related words near each other.
+
+    Fields of the documents (place, category) can join as feature tokens, each with a row of its own that starts at the mean
+    of its value's subwords and is trained like the others: what the words leave out (Huang et al. 2020, Facebook Search).
 
     Fails when word order or context decides the meaning ("dog bites man", "not recommended"), and for long
     documents, whose mean blurs many subjects into one.
@@ -59,12 +67,14 @@ class StaticEncoder(Encoder):
     cost: ClassVar = "low"
     difficulty: ClassVar = "easy"
 
-    towers: str = param("shared", _TOWERS_HELP, choices=TOWERS)
+    towers: str = param("shared", TOWERS_HELP, choices=TOWERS)
+    fields: str = param("", FIELDS_HELP, is_late=True)
+    feature_scale: float = param(3.0, _SCALE_HELP, ge=0.0, le=100.0, is_late=True)
 
     def build(self, corpus_texts: Sequence[str], seed: int) -> EncoderModel:
         from core.encode.subwords import wordllama_tokenizer, wordllama_vectors
 
-        return self._model(wordllama_tokenizer(), wordllama_vectors())
+        return _with_features(self, wordllama_tokenizer(), wordllama_vectors(), corpus_texts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +98,7 @@ class StaticScratch(Encoder):
     cost: ClassVar = "low"
     difficulty: ClassVar = "easy"
 
-    towers: str = param("shared", _TOWERS_HELP, choices=TOWERS)
+    towers: str = param("shared", TOWERS_HELP, choices=TOWERS)
     dim: int = param(256, "numbers in a vector", ge=8, le=1024)
     spread: float = param(
         0.03,
@@ -96,12 +106,15 @@ class StaticScratch(Encoder):
         ge=0.001,
         le=10.0,
     )
+    fields: str = param("", FIELDS_HELP, is_late=True)
+    feature_scale: float = param(3.0, _SCALE_HELP, ge=0.0, le=100.0, is_late=True)
 
     def build(self, corpus_texts: Sequence[str], seed: int) -> EncoderModel:
         from core.encode.subwords import wordllama_tokenizer
 
         tokenizer = wordllama_tokenizer()
-        return self._model(tokenizer, _normal_vectors(tokenizer.n_ids, self.dim, self.spread, seed))
+        vectors = _normal_vectors(tokenizer.n_ids, self.dim, self.spread, seed)
+        return _with_features(self, tokenizer, vectors, corpus_texts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +141,7 @@ class CharNgram(Encoder):
     cost: ClassVar = "low"
     difficulty: ClassVar = "medium"
 
-    towers: str = param("shared", _TOWERS_HELP, choices=TOWERS)
+    towers: str = param("shared", TOWERS_HELP, choices=TOWERS)
     dim: int = param(256, "numbers in a vector", ge=8, le=1024)
     buckets: int = param(32768, "rows in the table that n-grams are hashed to", ge=256, le=1_048_576)
     n_min: int = param(3, "shortest n-gram", unit="characters", ge=1, le=10)
@@ -148,16 +161,31 @@ class CharNgram(Encoder):
         from core.encode.char_ngram import NgramTokenizer
 
         tokenizer = NgramTokenizer(self.buckets, self.n_min, self.n_max)
-        return self._model(tokenizer, _normal_vectors(self.buckets, self.dim, self.spread, seed))
+        return _table_model(self, tokenizer, _normal_vectors(self.buckets, self.dim, self.spread, seed))
 
 
 def _normal_vectors(n_rows: int, dim: int, spread: float, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((n_rows, dim), dtype=np.float32) * np.float32(spread)
 
 
-ENCODERS: tuple[type[Encoder], ...] = (StaticEncoder, StaticScratch, CharNgram)
+ENCODERS: tuple[type[Encoder], ...] = (
+    StaticEncoder, StaticScratch, CharNgram, TinyTransformer, SentenceTransformerEncoder, FrozenHead,
+)  # fmt: skip
 
 
 def make_encoder(data: dict[str, Any] | str) -> Encoder:
     """The encoder that a dict (as ``to_dict`` gives it) or a key alone describes; raises ParameterError."""
     return make_piece(ENCODERS, {"key": data} if isinstance(data, str) else data, "encoder")  # type: ignore[return-value]
+
+
+def encoder_of_text(text: str, settings: Iterable[str] = ()) -> Encoder:
+    """The encoder that ``char-ngram;dim=128`` describes, with ``settings`` such as ``dim=64`` applied; raises ParameterError."""
+    key, *own = text.split(";")
+    piece = make_encoder(key)
+    specs = {spec.name: spec for spec in piece.params()}
+    for setting in [*own, *settings]:
+        name, _, value = setting.partition("=")
+        if name not in specs:
+            raise ParameterError(f"{type(piece).__name__} has no parameter {name!r}. It has: {', '.join(specs)}.")
+        piece = piece.but(**{name: specs[name].parse(type(piece).__name__, value)})
+    return piece

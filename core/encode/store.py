@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.encode.char_ngram import NgramTokenizer
-from core.encode.encoders import CharNgram, Encoder, StaticEncoder, make_encoder
+from core.encode.encoders import CharNgram, Encoder, FrozenHead, StaticEncoder, make_encoder
+from core.encode.features import OPEN, FeatureTokenizer, split_tokenizer
 from core.encode.subwords import SubwordTokenizer
 from core.encode.token_tables import TokenTables
 from core.errors import UserError
@@ -36,6 +37,31 @@ def save_model(model: EncoderModel, folder: Path, similarity: str) -> None:
     if similarity not in SIMILARITIES:
         raise ValueError(f"similarity must be one of {', '.join(SIMILARITIES)}; got {similarity!r}.")
     folder.mkdir(parents=True, exist_ok=True)
+    if model.encoder.is_table:
+        _save_tables(model, folder, similarity)
+    else:
+        _save_modules(model, folder, similarity)
+    _write_json(folder / OWN_FILE, {"encoder": model.encoder.to_dict(), "similarity": similarity})
+    (folder / "README.md").write_text(_card(model, similarity), encoding="utf-8")
+
+
+def _save_modules(model: Any, folder: Path, similarity: str) -> None:
+    """By the library itself: its modules know their own files."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Normalize, Router
+
+    sides = {name.split(".", 1)[0] for name in model.weights}
+    if "shared" in sides:
+        modules = model.modules_of("shared")
+    else:
+        modules = [Router.for_query_document(*(model.modules_of(side) for side in ("query", "document")))]
+    modules = [*modules, *([Normalize()] if similarity == "cosine" else [])]
+    whole = SentenceTransformer(modules=modules, device="cpu", similarity_fn_name=SIMILARITIES[similarity])
+    whole.save(str(folder), create_model_card=False)
+    whole.to(getattr(model, "device", "cpu"))
+
+
+def _save_tables(model: EncoderModel, folder: Path, similarity: str) -> None:
     kind = _NGRAM if isinstance(model.encoder, CharNgram) else _STATIC
     state = model.state()
     if "shared" in state:
@@ -65,8 +91,6 @@ def save_model(model: EncoderModel, folder: Path, similarity: str) -> None:
         "similarity_fn_name": SIMILARITIES[similarity],
     }
     _write_json(folder / "config_sentence_transformers.json", config)
-    _write_json(folder / OWN_FILE, {"encoder": model.encoder.to_dict(), "similarity": similarity})
-    (folder / "README.md").write_text(_card(model, similarity), encoding="utf-8")
 
 
 def read_model(folder: Path) -> EncoderModel:
@@ -74,25 +98,51 @@ def read_model(folder: Path) -> EncoderModel:
 
     Raises UserError when there is no model, or one of another architecture.
     """
-    from core.encode.model import EncoderModel
+    encoder = _own_encoder(folder)
+    if encoder is not None and not encoder.is_table:
+        return _read_modules(encoder, folder)
+    from core.encode.tables import TableModel
 
-    encoder, tables = _read(folder)
-    return EncoderModel(encoder, tables.tokenizer, tables.tables)
-
-
-def read_token_tables(folder: Path) -> TokenTables:
-    """The vectors of every token of the model in ``folder``, read without torch; raises as :func:`read_model`."""
-    return _read(folder)[1]
+    tables = _read(folder, encoder)
+    return TableModel(tables.encoder, tables.tokenizer, tables.tables)  # type: ignore[arg-type]
 
 
-def _read(folder: Path) -> tuple[Encoder, TokenTables]:
+def read_token_tables(folder: Path) -> TokenTables | None:
+    """The vectors of every token of the model in ``folder``, read without torch; None where a vector is no mean of such.
+
+    Raises as :func:`read_model`.
+    """
+    encoder = _own_encoder(folder)
+    return None if encoder is not None and not encoder.is_table else _read(folder, encoder)
+
+
+def _own_encoder(folder: Path) -> Encoder | None:
     own = folder / OWN_FILE
-    encoder = make_encoder(_read_json(own)["encoder"]) if own.is_file() else None
+    return make_encoder(_read_json(own)["encoder"]) if own.is_file() else None
+
+
+def _read_modules(encoder: Any, folder: Path) -> EncoderModel:
+    from core.encode.transformer import TransformerModel, load_modules, without_normalize
+
+    modules = without_normalize(load_modules(str(folder), type(encoder).__name__, 0))
+    towers = {"shared": modules}
+    if type(modules[0]).__name__ == "Router":
+        towers = {side: list(modules[0].sub_modules[side]) for side in ("query", "document")}
+    if not isinstance(encoder, FrozenHead):
+        return TransformerModel(encoder, towers)
+    from core.encode.frozen import FrozenBase, FrozenModel
+
+    n = 2 if encoder.hidden else 1
+    base = FrozenBase(next(iter(towers.values()))[:-n])
+    return FrozenModel(encoder, base, {side: own[-n:] for side, own in towers.items()})
+
+
+def _read(folder: Path, encoder: Encoder | None) -> TokenTables:
     towers = _towers(folder)
     if encoder is None:
         encoder = StaticEncoder(towers="shared" if "shared" in towers else "separate")
     tables = {side: _read_table(path) for side, path in towers.items()}
-    return encoder, TokenTables(_read_tokenizer(encoder, next(iter(towers.values()))), tables)
+    return TokenTables(_read_tokenizer(encoder, next(iter(towers.values()))), tables, encoder)
 
 
 def _towers(folder: Path) -> dict[str, Path]:
@@ -121,7 +171,7 @@ def _write_tower(folder: Path, model: EncoderModel, table: np.ndarray) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     save_file({_WEIGHTS: table}, folder / "model.safetensors")
-    if isinstance(model.tokenizer, SubwordTokenizer):
+    if isinstance(model.tokenizer, (SubwordTokenizer, FeatureTokenizer)):
         model.tokenizer.save(folder / "tokenizer.json")
     else:
         _write_json(folder / "config.json", ngram_config(model.encoder))
@@ -140,7 +190,10 @@ def _read_tokenizer(encoder: Encoder, tower: Path) -> Any:
 
     if not (tower / "tokenizer.json").is_file():
         raise UserError(f"{tower}: no tokenizer.json. Save the model again with sentence-transformers.")
-    return SubwordTokenizer(Tokenizer.from_file(str(tower / "tokenizer.json")))
+    spec = (tower / "tokenizer.json").read_text(encoding="utf-8")
+    words, features = split_tokenizer(spec) if OPEN in spec else (spec, [])
+    tokenizer = SubwordTokenizer(Tokenizer.from_str(words))
+    return FeatureTokenizer(tokenizer, features) if features else tokenizer
 
 
 def _read_table(tower: Path) -> np.ndarray:

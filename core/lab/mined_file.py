@@ -17,7 +17,7 @@ from core.train.vectors import trial_vectors, untrained_vectors
 
 
 def mine_to_file(
-    corpus: Corpus, recipe: Recipe, out: Path, *, trial: Path | None = None, encoder: str = "static", seed: int = 0
+    corpus: Corpus, recipe: Recipe, out: Path, *, trial: Path | None = None, encoder: dict[str, Any] | None = None, seed: int = 0
 ) -> dict[str, Any]:
     """Write the candidates and return ``{"rows", "queries", "lanes", "seconds", "out"}``.
 
@@ -39,7 +39,7 @@ def mine_to_file(
             which = str(trial) if trial else ""
         if which not in kept:
             home = trial.parent if trial else Path()  # a recipe may name a trial by its id, beside the given one
-            untrained = {"key": encoder}
+            untrained = encoder or {"key": "static"}
             kept[which] = (
                 trial_vectors(home / which, corpus) if which else untrained_vectors(corpus, untrained, similarity, seed)
             )

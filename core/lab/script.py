@@ -6,7 +6,7 @@ import re
 from importlib import metadata
 from typing import Any
 
-from core.encode.encoders import CharNgram, StaticScratch, make_encoder
+from core.encode.encoders import CharNgram, FrozenHead, StaticEncoder, StaticScratch, make_encoder
 from core.lab.script_text import BODY, FORMULAS, LOADERS, LOSSES, SIMILARITIES
 from core.train.config import TrialConfig
 
@@ -24,9 +24,9 @@ def training_script(config: TrialConfig, n_negatives: int, *, n_minings: int = 0
     is_in_batch = recipe.batch.key != "none"
     is_mnrl = signal.key == "infonce" and is_in_batch
     separate = getattr(encoder, "towers", "shared") == "separate"
-    loader = LOADERS[encoder.key]
+    loader = LOADERS["saved" if encoder.key not in LOADERS or needs_model(config) and encoder.key != CharNgram.key else encoder.key]
     packages = ["'sentence-transformers>=6.2,<7'", "datasets", "accelerate", "pyarrow"]
-    packages += ["wordllama"] if encoder.key != CharNgram.key else ["negspace"]
+    packages += ["negspace"] if encoder.key == CharNgram.key else [] if needs_model(config) else ["wordllama"]
     columns = ["anchor", "positive", *(f"negative_{i}" for i in range(1, n_negatives + 1))]
     settings: dict[str, Any] = {
         "EPOCHS": config.epochs,
@@ -58,6 +58,11 @@ def training_script(config: TrialConfig, n_negatives: int, *, n_minings: int = 0
         data=DATA,
         out=OUT,
     )
+
+
+def needs_model(config: TrialConfig) -> bool:
+    """Whether the untrained model must lie beside the script: no package gives it."""
+    return config.encoder.get("key") not in (StaticEncoder.key, StaticScratch.key) or bool(config.encoder.get("fields"))
 
 
 def differences(config: TrialConfig, n_negatives: int, n_minings: int) -> list[str]:
@@ -92,6 +97,10 @@ def differences(config: TrialConfig, n_negatives: int, n_minings: int) -> list[s
         found.append("Mined negatives had a loss weight of their own; here it is 1.")
     if config.verdicts and config.verdict_use == "down-weight":
         found.append("Judged pairs had less weight in the loss; here they have full weight.")
+    if config.encoder.get("fields"):
+        found.append("The trial read the documents' fields as feature tokens; the texts of the data do not hold them.")
+    if config.encoder.get("key") == FrozenHead.key:
+        found.append("The trial trained the head alone; here every weight of the model is trained.")
     return found
 
 

@@ -160,6 +160,10 @@ def starting_vectors():
     """The encoder before its first step, from the folder beside this file; its one module lives in the negspace package."""
     return SentenceTransformer(str(HERE / "model"), trust_remote_code=True)
 ''',
+    "saved": '''def untrained():
+    """The encoder before its first step, from the folder beside this file."""
+    return SentenceTransformer(str(HERE / "model"))
+''',
 }
 
 SIMILARITIES = {

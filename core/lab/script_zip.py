@@ -6,12 +6,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from core.encode.encoders import CharNgram, make_encoder
+from core.encode.encoders import make_encoder
 from core.errors import TrialError
 from core.lab.export_format import Format
 from core.lab.export_sets import SETS, write_pairs
 from core.lab.packing import pack
-from core.lab.script import DATA, MODEL, training_script
+from core.lab.script import DATA, MODEL, needs_model, training_script
 from core.train.results import TrialResults
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def write_script(export: Export, out: Path) -> dict[str, Any]:
         width = export.mined.width if n_minings else 0
         text = training_script(config, width, n_minings=n_minings, notes=tuple(counts["notes"]))
         members: dict[str, Path | bytes] = {SCRIPT: text.encode(), DATA: folder / DATA}
-        if config.encoder.get("key") == CharNgram.key:
+        if needs_model(config):
             model = save_untrained(export.results, export.corpus, folder / MODEL)
             members |= {f"{MODEL}/{path.relative_to(model).as_posix()}": path for path in model.rglob("*") if path.is_file()}
         pack(out, members)
@@ -49,7 +49,8 @@ def write_script(export: Export, out: Path) -> dict[str, Any]:
 def save_untrained(results: TrialResults, corpus: Corpus, folder: Path) -> Path:
     """The folder, with the model that the trial started from in sentence-transformers' format."""
     config = results.config
-    model = make_encoder(config.encoder).build(corpus.document_texts(), config.seed)
+    encoder = make_encoder(config.encoder)
+    model = encoder.build(encoder.document_texts(corpus), config.seed)
     model.save(folder, config.recipe_value.signal.similarity)
     return folder
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from core.sampling.judged import Judged
     from core.search.bm25 import BM25
     from core.search.cross_encoder import CrossEncoder, CrossModel
+    from core.search.index import BuiltIndex, Index
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,7 @@ class MiningContext:
         self._vectors_of = vectors_of
         #: By a source's key, (query rows, candidates' document rows) of the refresh before the one that is being made.
         self.earlier: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._built: tuple[Vectors, Index, BuiltIndex] | None = None
 
     def train_on(self, query_rows: np.ndarray, doc_rows: np.ndarray) -> None:
         """Take pairs that a recipe trains on for positives; before anything is mined. Those that a split labels are known anyway."""
@@ -185,6 +187,14 @@ class MiningContext:
     def known(self) -> Judgements:
         """The same, with every document that has exactly a positive's text."""
         return self.index.protected.union(self.index.with_copies(self.made)) if self.made.n_pairs else self.index.protected
+
+    def built_index(self, vectors: Vectors, index: Index) -> BuiltIndex:
+        """The index over the documents of these vectors; the last one is kept, for the next lane or the same refresh."""
+        last = self._built
+        if last is None or last[0].documents is not vectors.documents or last[0].similarity != vectors.similarity or last[1] != index:
+            self._built = None  # two structures at once would need twice the memory
+            last = self._built = (vectors, index, index.build(vectors.documents, vectors.similarity))
+        return last[2]
 
     def vectors(self, which: str = "current") -> Vectors:
         """Vectors of one model; see the class."""

@@ -9,6 +9,7 @@ import numpy as np
 from core.params import Piece
 from core.sampling.context import MiningContext
 from core.search.hits import Hits
+from core.search.index_kinds import Index
 
 
 class Source(Piece):
@@ -105,9 +106,13 @@ def _repeats(values: np.ndarray) -> np.ndarray:
     return result
 
 
-def search_vectors(context: MiningContext, which: str, query_rows: np.ndarray, depth: int) -> Hits:
-    """Exact dense retrieval by one model of the context."""
+def search_vectors(
+    context: MiningContext, which: str, query_rows: np.ndarray, depth: int, index: Index | None = None
+) -> Hits:
+    """Dense retrieval by one model of the context: exact, or what an approximate ``index`` finds."""
     from core.search.exact import top_k
 
     vectors = context.vectors(which)
-    return top_k(vectors.queries[query_rows], vectors.documents, depth, similarity=vectors.similarity)
+    if index is None or index.key == "flat":
+        return top_k(vectors.queries[query_rows], vectors.documents, depth, similarity=vectors.similarity)
+    return context.built_index(vectors, index).search(vectors.queries[query_rows], depth)

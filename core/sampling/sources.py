@@ -11,6 +11,7 @@ from core.sampling.context import score_pairs_padded
 from core.sampling.source import Source, draw_distinct, search_vectors
 from core.sampling.sources_mined import MINED_SOURCES
 from core.search.hits import Hits
+from core.search.index_kinds import INDEX_KEYS, make_index
 
 __all__ = [
     "MNS", "SOURCES", "BM25Source", "Dense", "Gold", "Popularity", "RandomCorpus", "Source", "StaticDense", "draw_distinct",
@@ -148,6 +149,10 @@ class BM25Source(Source):
         return np.where(from_rows[:, None] >= 0, scores, np.float32(-np.inf))
 
 
+_INDEX_HELP = "how the nearest documents are found: flat looks at all of them, the others miss some and say which on the Indexes page"
+_SETTINGS_HELP = "parameters of the index that differ from its defaults, joined by ';', such as probes=4;lists=64"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Dense(Source):
     """What the model itself ranks highest right now, and should not.
@@ -168,9 +173,14 @@ class Dense(Source):
         "Approximate Nearest Neighbor Negative Contrastive Learning for Dense Text Retrieval",
         "https://arxiv.org/abs/2007.00808",
     )
+    index: str = param("flat", _INDEX_HELP, choices=INDEX_KEYS, is_late=True)
+    index_settings: str = param("", _SETTINGS_HELP, is_late=True)
+
+    def check(self) -> None:
+        make_index(self.index, self.index_settings)
 
     def retrieve(self, context, query_rows, depth, rng):
-        return search_vectors(context, "current", query_rows, depth)
+        return search_vectors(context, "current", query_rows, depth, make_index(self.index, self.index_settings))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,9 +200,15 @@ class StaticDense(Source):
         "Gillick et al.", 2019, "Learning Dense Representations for Entity Retrieval", "https://arxiv.org/abs/1909.10506"
     )
     trial: str = param("", "id or folder of the finished trial to search with; empty = the encoder before training")
+    index: str = param("flat", _INDEX_HELP, choices=INDEX_KEYS, is_late=True)
+    index_settings: str = param("", _SETTINGS_HELP, is_late=True)
+
+    def check(self) -> None:
+        make_index(self.index, self.index_settings)
 
     def retrieve(self, context, query_rows, depth, rng):
-        return search_vectors(context, self.trial or "start", query_rows, depth)
+        index = make_index(self.index, self.index_settings)
+        return search_vectors(context, self.trial or "start", query_rows, depth, index)
 
     def score(self, context, query_rows, doc_rows):
         return context.vectors(self.trial or "start").score_pairs(query_rows, doc_rows)

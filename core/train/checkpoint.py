@@ -75,6 +75,7 @@ def pack_optimizers(optimizers: list[torch.optim.Optimizer]) -> dict[str, np.nda
     for i, optimizer in enumerate(optimizers):
         for parameter, values in optimizer.state_dict()["state"].items():
             for name, value in values.items():
+                value = value.cpu() if isinstance(value, torch.Tensor) else value
                 arrays[f"optimizer.{i}.{parameter}.{name}"] = np.asarray(value)
     return arrays
 

@@ -88,10 +88,12 @@ def make_stepper(
     ``group``: the processes that share a step's batch; ``home``: the folder of the trials, where a recipe starts from one;
     ``events``: where to say so.
     """
-    doc_texts, query_texts = corpus.document_texts(), corpus.query_texts()
     encoder, recipe = make_encoder(config.encoder), config.recipe_value
+    doc_texts, query_texts = encoder.document_texts(corpus), encoder.query_texts(corpus)
     fixes = recipe.batch.fixes_documents
     model = _two_towers(recipe, encoder, doc_texts, config.seed, home, events) if fixes else encoder.build(doc_texts, config.seed)
+    if home is not None and home.name == "trials":
+        model.keep_in(home.parent / "cache" / "frozen")
     doc_tokens, query_tokens = model.tokenize(doc_texts), model.tokenize(query_texts)
     return Stepper(recipe, model, config.learning_rate, query_tokens, doc_tokens, group)
 
@@ -109,9 +111,9 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
             f"{recipe.batch.title} finds its negatives at each step, so none has a teacher's score or a weight of its own. "
             "Choose another signal and weighting, or another batch piece."
         )
+    cache = folder.parent.parent / "cache" if folder.parent.name == "trials" else None
     stepper = make_stepper(config, corpus, group, folder.parent, events)
-    cross = folder.parent.parent / "cache" / "cross" if folder.parent.name == "trials" else None
-    index = CorpusIndex(corpus, cross_folder=cross, seed=config.seed)
+    index = CorpusIndex(corpus, cross_folder=cache and cache / "cross", seed=config.seed)
     judged = _judged(config, index, folder)
     vectors = CurrentVectors(stepper, corpus, folder.parent)
     for name in dict.fromkeys(name for lane in recipe.mined for rule in lane.filters for name in rule.models):

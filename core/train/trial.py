@@ -12,7 +12,9 @@ import numpy as np
 
 from core.corpus.corpus import Corpus
 from core.corpus.load import load_corpus
+from core.encode.encoders import make_encoder
 from core.errors import TrialError
+from core.search.threads import thread_count
 from core.train import checkpoint
 from core.train.config import TrialConfig, read_config
 from core.train.events import EventWriter
@@ -44,9 +46,10 @@ def run_trial(
     """Train the trial that ``folder/trial.json`` describes and return its result (also ``folder/result.json``).
 
     Goes on from ``folder/checkpoint`` where there is one, with the same bytes as if it had never stopped (for the same
-    number of threads). ``threads``: torch's, at most STEP_THREADS; search and the compiled loops have their own
-    (OMP_NUM_THREADS). ``corpus``: the loaded corpus, when the caller has it. ``group``: processes that encode each batch with
-    this one, which leads them (core.train.distributed); they follow until the training ends or stops. Raises Stopped after
+    number of threads). ``threads``: torch's, at most STEP_THREADS for an encoder whose step is light; search and the compiled
+    loops have their own (OMP_NUM_THREADS). ``corpus``: the loaded corpus, when the caller has it. ``group``: processes that
+    encode each batch with this one, which leads them (core.train.distributed); they follow until the training ends or stops. Raises
+    Stopped after
     ``should_stop()`` turned true, CorpusError, ParameterError or TrialError for what the user can mend.
     """
     import torch
@@ -54,7 +57,8 @@ def run_trial(
     folder = Path(folder)
     config = read_config(folder)
     # A step over token vectors is too small to share: a second thread mostly waits, and on a busy machine it waits long.
-    torch.set_num_threads(min(threads or STEP_THREADS, STEP_THREADS))
+    is_light = make_encoder(config.encoder).is_light
+    torch.set_num_threads(min(threads or STEP_THREADS, STEP_THREADS) if is_light else thread_count(threads))
     events = EventWriter(folder / "events.jsonl")
     is_named = corpus is None
     if corpus is None:

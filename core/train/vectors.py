@@ -61,14 +61,14 @@ def trial_vectors(folder: Path, corpus: Corpus) -> Vectors:
 def untrained_vectors(corpus: Corpus, encoder: dict, similarity: str = "cosine", seed: int = 0) -> Vectors:
     """Vectors of the encoder as it is before the first step of a trial with this seed."""
     piece = make_encoder(encoder)
-    return model_vectors(piece.build(corpus.document_texts(), seed), corpus, similarity, f"{piece.title}, untrained")
+    return model_vectors(piece.build(piece.document_texts(corpus), seed), corpus, similarity, f"{piece.title}, untrained")
 
 
 def model_vectors(model: EncoderModel, corpus: Corpus, similarity: str, label: str) -> Vectors:
     """Vectors of every query and document of the corpus by one model."""
     return Vectors(
-        model.encode_texts(corpus.query_texts(), "query"),
-        model.encode_texts(corpus.document_texts(), "document"),
+        model.encode_texts(model.encoder.query_texts(corpus), "query"),
+        model.encode_texts(model.encoder.document_texts(corpus), "document"),
         similarity,
         label,
     )

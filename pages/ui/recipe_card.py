@@ -40,6 +40,7 @@ def preview_card(session: Session, corpus: Corpus, scorer: Scorer, query_row: in
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def encoder_tokens(fingerprint: str, encoder: str, _corpus: Corpus) -> TokenTables:
-    """The token vectors of an encoder before training, with the seed of the previews."""
-    return make_encoder(json.loads(encoder)).build(_corpus.document_texts(), SEED).token_tables()
+def encoder_tokens(fingerprint: str, encoder: str, _corpus: Corpus) -> TokenTables | None:
+    """The token vectors of an encoder before training, with the seed of the previews; None where it has none."""
+    piece = make_encoder(json.loads(encoder))
+    return piece.build(piece.document_texts(_corpus), SEED).token_tables() if piece.is_table else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from core.audit import doctor_fit
+from core.encode.encoders import make_encoder
 from core.sampling.batch import BATCH
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ def obstacles(recipe: Recipe, encoder: dict[str, Any], corpus: Corpus) -> list[s
     because = batch_reasons(encoder).get(recipe.batch.key)
     if because:
         found.append(f"{recipe.batch.title} cannot work: {because}. Choose shared towers or another piece.")
+    lack = make_encoder(dict(encoder)).lacks(corpus)
+    found += [lack] if lack else []
     return found + doctor_fit.obstacles(corpus, recipe)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from core.encode.encoders import ENCODERS, make_encoder
+from core.encode.encoders import ENCODERS, encoder_of_text, make_encoder
 from core.errors import ParameterError
 from core.params import Piece, make_piece
 from pages.ui.form import describe_piece, piece_form
@@ -76,15 +76,8 @@ def encoder_text(data: Mapping[str, Any]) -> str:
 def encoder_of(link: Link) -> dict[str, Any]:
     """The encoder of the link, the default one when there is none or it cannot be read."""
     text = link.value("encoder", DEFAULT_ENCODER)
-    key, *settings = text.split(";")
     try:
-        piece = make_encoder(key)
-        specs = {p.name: p for p in piece.params()}
-        for setting in settings:
-            name, _, value = setting.partition("=")
-            if name not in specs:
-                raise ParameterError(f"{type(piece).__name__} has no parameter {name!r}.")
-            piece = piece.but(**{name: specs[name].parse(type(piece).__name__, value)})
+        piece = encoder_of_text(text)
     except ParameterError as error:
         st.warning(f"Ignored the encoder of this link: {plain(str(error))}", icon=":material/link_off:")
         link.forget("encoder")

@@ -38,6 +38,7 @@ PAGES = (
     PageEntry("suspects", "Suspects", ":material/gpp_maybe:"),
     PageEntry("judge", "Judge", ":material/gavel:"),
     PageEntry("compare", "Compare", ":material/compare_arrows:"),
+    PageEntry("indexes", "Indexes", ":material/account_tree:"),
 )
 
 # A star in a ring of crosses that leaves room around it: the query and its negative space.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from core.encode.encoders import make_encoder
 from core.sampling.presets import PRESETS, name_of
 from pages.ui.form import params_form
 from pages.ui.recipe_checks import obstacles, warnings
-from pages.ui.recipe_pieces import choose_encoder
+from pages.ui.recipe_pieces import choose_encoder, encoder_of
 from pages.ui.text import plain
 from pages.ui.train_submit import queue_trials, tell_queued
 
@@ -30,7 +32,8 @@ def queue_form(session: Session, corpus: Corpus) -> None:
     settings, encoder_cell = st.columns([3, 1], gap="small")
     with settings.container(border=True, height="stretch"):
         recipes = _recipes(link)
-        values = _settings(link)
+        before = encoder_of(link)
+        values = _settings(link, make_encoder(dict(before)).learning_rate)
         n_seeds = link.bind(
             st.number_input,
             "seeds",
@@ -44,6 +47,8 @@ def queue_form(session: Session, corpus: Corpus) -> None:
         )
     with encoder_cell:
         encoder = choose_encoder(link, "train.encoder")
+    if encoder["key"] != before["key"]:
+        st.rerun()  # each encoder has its own learning rate where nobody chose one
     stops = {sentence for recipe in recipes for sentence in obstacles(recipe, encoder, corpus)}
     for sentence in sorted(stops):
         st.error(plain(sentence), icon=":material/block:")
@@ -90,12 +95,12 @@ def _recipes(link: Link) -> list[Recipe]:
     return [by_name[name] for name in names]
 
 
-def _settings(link: Link) -> dict[str, Any]:
+def _settings(link: Link, learning_rate: float) -> dict[str, Any]:
     from core.train.config import config_params
 
-    params = config_params()
+    params = [replace(p, default=learning_rate) if p.name == "learning_rate" else p for p in config_params()]
     before = {p.name: link.value(p.name, p.default, kind=p.type, ge=p.ge, le=p.le) for p in params}
-    after = params_form(params, before, "train", columns=len(params))
+    after = params_form(tuple(params), before, "train", columns=len(params))
     if after != before:
         link.set(**{p.name: None if after[p.name] == p.default else after[p.name] for p in params})
     return after

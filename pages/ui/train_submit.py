@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from core.encode.encoders import make_encoder
 from core.sampling.presets import name_of
 from pages.ui.links import MAX_TRIALS
 from pages.ui.text import plain, shorten
@@ -48,7 +49,7 @@ def queue_trials(
     """
     from core.train.config import TrialConfig
 
-    settings = dict(settings or {})
+    settings = {"learning_rate": make_encoder(dict(encoder)).learning_rate, **(settings or {})}
     configs = []
     for recipe in recipes:
         for i in range(n_seeds):
