@@ -1,0 +1,67 @@
+"""``negspace sweep``: every technique with several seeds on one corpus, and the table of what came out."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from core.corpus.corpus import Corpus
+from core.encode.encoders import make_encoder
+from core.errors import ParameterError
+from core.lab.executor import Executor
+from core.lab.sweep import Sweep, Swept, Tell, chosen_recipes, need_some, sweep_plan
+from core.lab.sweep_figures import measure_trials
+from core.lab.sweep_table import as_markdown, as_text, as_tsv, sweep_data
+from core.lab.workspace import Workspace
+from core.params import digest
+
+FILES = {"sweep.json": lambda data: json.dumps(data, indent=1, ensure_ascii=False) + "\n", "sweep.md": as_markdown, "sweep.tsv": as_tsv}
+
+
+def sweep_command(
+    workspace: Workspace, spec: str, corpus: Corpus, options: Any, *, tell: Tell = print, executor: Executor | None = None
+) -> dict[str, Any]:
+    """Train what is missing, write the table and return it JSON-ready; raises ParameterError for options out of range."""
+    for name in ("seeds", "jobs"):
+        if getattr(options, name) < 1:
+            raise ParameterError(f"--{name} must be an int in [1, inf); got {getattr(options, name)}.")
+    recipes = chosen_recipes(options.recipes)
+    settings = {"encoder": make_encoder(options.encoder).to_dict()} | ({} if options.epochs is None else {"epochs": options.epochs})
+    plan = sweep_plan(spec, corpus, recipes, range(options.seeds), **settings)
+    out = _out(options.out, workspace, corpus, [p.key for p in plan])
+    tell(f"{len(recipes)} recipes, {options.seeds} seeds: {len(plan)} trials of {corpus.name} in {workspace.folder}")
+    sweep = Sweep(workspace, corpus, plan, jobs=options.jobs, executor=executor, tell=tell)
+    try:
+        sweep.run()
+    except KeyboardInterrupt:
+        if sweep.swept.folders:
+            _write(workspace, corpus, sweep.swept, out, tell)
+        raise
+    need_some(sweep.swept)
+    data = _write(workspace, corpus, sweep.swept, out, tell)
+    tell("\n" + (as_markdown if options.markdown else as_text)(data))
+    return data | {"out": str(out), "n_reused": sweep.swept.n_reused}
+
+
+def _out(given: str | None, workspace: Workspace, corpus: Corpus, keys: list[str]) -> Path:
+    """The folder for the table, made before anything is trained."""
+    name = re.sub(r"[^\w.-]+", "-", corpus.name)[:60].strip("-.") or "corpus"
+    folder = Path(given) if given else workspace.root / "sweeps" / f"{name}-{digest(sorted(keys))[:8]}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ParameterError(f"--out: {folder} cannot be made ({error.strerror}). Name another folder.") from None
+    return folder
+
+
+def _write(workspace: Workspace, corpus: Corpus, swept: Swept, out: Path, tell: Tell) -> dict[str, Any]:
+    measured = measure_trials(swept.folders, corpus, cache=workspace.cache / "sweep")
+    data = sweep_data(measured, corpus, left_out=swept.left_out, failed=swept.failed, is_complete=swept.is_complete)
+    for name, text in FILES.items():
+        part = out / f".{name}.part"
+        part.write_text(text(data), encoding="utf-8")
+        part.replace(out / name)
+    tell(f"{', '.join(FILES)} -> {out}")
+    return data
