@@ -1,0 +1,87 @@
+"""Every preset trains for one epoch on a small cut of ``sample:lab``: finite, measured, and for some twice with equal bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.audit.doctor_fit import obstacles
+from core.corpus.load import load_corpus
+from core.errors import UserError
+from core.evaluate.metrics import MEASURES
+from core.sampling.presets import FAMILY_TITLES, PRESETS
+from core.train.config import TrialConfig, write_config
+from core.train.events import read_events
+from core.train.results import TrialResults
+from core.train.trial import run_trial
+from tests.lab_cut import write_lab_cut
+
+#: What sample:lab cannot give: these must say so before they train.
+NEEDS_MORE: dict[str, str] = {
+    "llm-negatives": "texts from an endpoint or a file",
+    "llm-queries": "texts from an endpoint or a file",
+    "llm-paraphrases": "texts from an endpoint or a file",
+}
+#: One of each family, and those whose bytes are hardest to keep equal.
+TWICE = [
+    *dict((preset.family, name) for name, preset in reversed(PRESETS.items()) if name not in NEEDS_MORE).values(),
+    *(name for name in ("moco", "simans", "ance-tele", "large-batch", "adversarial", "kl-distillation") if name in PRESETS),
+]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """The cut, loaded once; cross-encoders, compiled loops and start vectors are kept by the product between trials."""
+    return load_corpus(write_lab_cut(tmp_path_factory.mktemp("lab") / "cut"))
+
+
+def train(folder: Path, name: str, corpus, seed: int = 0) -> Path:
+    settings = {"epochs": 1, "batch_size": 64, "snapshots": 2, "seed": seed}
+    recipe = PRESETS[name].recipe.to_dict()
+    write_config(folder, TrialConfig(corpus="in memory", corpus_fingerprint=corpus.fingerprint, recipe=recipe, **settings))
+    run_trial(folder, threads=1, corpus=corpus)
+    return folder
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    """What equal seeds must write alike: weights, vectors, candidates, run, per-query measures."""
+    suffixes = (".npy", ".parquet", ".safetensors")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.suffix in suffixes}
+
+
+def test_the_cut_is_what_presets_ask_for(lab):
+    assert len(lab.split_query_rows("train")) == 240 and len(lab.split_query_rows("test")) == 60
+    assert 1100 <= lab.n_documents <= 1400 and lab.n_queries == 330 and lab.truth is not None
+    assert {"source", "passage", "place", "category"} <= set(lab.documents.column_names)
+    assert TWICE and {PRESETS[name].family for name in TWICE} == set(FAMILY_TITLES) & {p.family for p in PRESETS.values()}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_trains_for_one_epoch(name, lab, tmp_path):
+    if name in NEEDS_MORE:
+        with pytest.raises(UserError) as raised:
+            train(tmp_path / "t", name, lab)
+        assert "\n" not in str(raised.value) and len(str(raised.value)) > 20
+        return
+    assert obstacles(lab, PRESETS[name].recipe) == []
+    folder = train(tmp_path / "t", name, lab)
+    result = TrialResults(folder).result
+    assert result is not None and result["steps"] > 0 and result["n_test_queries"] == 60
+    for part in ("metrics", "untrained", "bm25", "truth_metrics"):
+        assert set(result[part]) == set(MEASURES) and all(0 <= value <= 1 for value in result[part].values()), part
+    assert all(np.isfinite(value) and value >= 0 for value in result["seconds"].values())
+    losses = [e["loss"] for e in read_events(folder / "events.jsonl")[0] if e["kind"] == "progress" and e["step"]]
+    assert any(loss is not None and np.isfinite(loss) for loss in losses), "a loss that is not finite is written as null"
+    vectors = TrialResults(folder).snapshot(result["steps"])
+    assert np.isfinite(np.asarray(vectors.documents)).all() and np.isfinite(np.asarray(vectors.queries)).all()
+    start = TrialResults(folder).snapshot(0)
+    moved = any(not np.array_equal(getattr(start, side), getattr(vectors, side)) for side in ("queries", "documents"))
+    assert moved, "an epoch that changes nothing trained nothing"
+
+
+@pytest.mark.parametrize("name", list(dict.fromkeys(TWICE)))
+def test_equal_seeds_give_equal_bytes(name, lab, tmp_path):
+    first, second, other = (bytes_of(train(tmp_path / str(i), name, lab, seed)) for i, seed in enumerate((3, 3, 4)))
+    assert first == second != other
