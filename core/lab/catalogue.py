@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,20 @@ from core.sampling.recipe import FAMILIES
 BEGIN, END = "<!-- techniques: begin (negspace recipes --markdown) -->", "<!-- techniques: end -->"
 
 
+#: Tuples of pieces that are no slot of a recipe. A module that this version does not have is passed over.
+MORE_PIECES = (
+    ("core.encode.encoders", "ENCODERS"),
+    ("core.search.cross_encoder", "CROSS_ENCODERS"),
+    ("core.search.index_kinds", "INDEXES"),
+    ("core.audit.reasons", "REASONS"),
+    ("core.audit.combine", "COMBINATIONS"),
+)
+
+
 def families() -> dict[str, tuple[type[Piece], ...]]:
     """Every piece of the product by family: those of a recipe slot by slot, then the others."""
-    from core.audit.combine import COMBINATIONS
-    from core.audit.reasons import REASONS
-    from core.encode.encoders import ENCODERS
-    from core.search.cross_encoder import CROSS_ENCODERS
-
-    return {pieces[0].family: pieces for pieces in (*FAMILIES.values(), ENCODERS, CROSS_ENCODERS, REASONS, COMBINATIONS)}
+    more = (getattr(import_module(module), name) for module, name in MORE_PIECES if find_spec(module) is not None)
+    return {pieces[0].family: pieces for pieces in (*FAMILIES.values(), *more)}
 
 
 def as_data() -> dict[str, Any]:
