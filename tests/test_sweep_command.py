@@ -171,6 +171,19 @@ def test_an_interrupt_keeps_a_checkpoint_and_the_same_command_goes_on(tmp_path, 
     assert here.started[0] == stopped == done.folders["in-batch"][0] and len(here.started) == 2 and done.is_complete
 
 
+def test_an_order_to_end_is_an_interrupt():
+    import os
+    import signal
+
+    from core.lab.sweep_command import _ending_is_an_interrupt
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), _ending_is_an_interrupt():
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.sigtimedwait([], 5)
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
 def test_a_crash_and_an_unfit_recipe_are_told_and_the_rest_goes_on(tmp_path, tiny_folder, tiny_corpus):
     told: list[str] = []
     asked = options(recipes="in-batch,bm25,rank-window", seeds=1)
@@ -191,7 +204,7 @@ def test_the_command_runs_its_workers_as_processes(capsys, tmp_path, tiny_folder
                  "--workspace", str(tmp_path), "--out", str(tmp_path / "out"), "--json"])  # fmt: skip
     lines = capsys.readouterr().out.strip().splitlines()
     answer = json.loads(lines[-1])
-    assert code == 0 and {row["recipe"] for row in answer["rows"]} == {"in-batch", "bm25"}
+    assert code == 0 and {row["recipe"] for row in answer["rows"]} == {"in-batch", "bm25"} and "Trained 2 at once" in "".join(lines)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["sweep.json", "sweep.md", "sweep.tsv"]
 
 

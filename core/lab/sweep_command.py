@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,7 @@ from core.corpus.corpus import Corpus
 from core.encode.encoders import make_encoder
 from core.errors import ParameterError
 from core.lab.executor import Executor
-from core.lab.sweep import Sweep, Swept, Tell, chosen_recipes, need_some, sweep_plan
+from core.lab.sweep import Sweep, Tell, chosen_recipes, need_some, sweep_plan
 from core.lab.sweep_figures import measure_trials
 from core.lab.sweep_table import as_markdown, as_text, as_tsv, sweep_data
 from core.lab.workspace import Workspace
@@ -31,18 +35,37 @@ def sweep_command(
     settings = {"encoder": make_encoder(options.encoder).to_dict()} | ({} if options.epochs is None else {"epochs": options.epochs})
     plan = sweep_plan(spec, corpus, recipes, range(options.seeds), **settings)
     out = _out(options.out, workspace, corpus, [p.key for p in plan])
-    tell(f"{len(recipes)} recipes, {options.seeds} seeds: {len(plan)} trials of {corpus.name} in {workspace.folder}")
+    asked = f"{_count(len(recipes), 'recipe')}, {_count(options.seeds, 'seed')}: {_count(len(plan), 'trial')}"
+    tell(f"{asked} of {corpus.name} in {workspace.folder}")
     sweep = Sweep(workspace, corpus, plan, jobs=options.jobs, executor=executor, tell=tell)
     try:
-        sweep.run()
+        with _ending_is_an_interrupt():
+            sweep.run()
     except KeyboardInterrupt:
         if sweep.swept.folders:
-            _write(workspace, corpus, sweep.swept, out, tell)
+            _write(sweep, out)
         raise
     need_some(sweep.swept)
-    data = _write(workspace, corpus, sweep.swept, out, tell)
+    data = _write(sweep, out)
     tell("\n" + (as_markdown if options.markdown else as_text)(data))
     return data | {"out": str(out), "n_reused": sweep.swept.n_reused}
+
+
+@contextmanager
+def _ending_is_an_interrupt() -> Iterator[None]:
+    """SIGTERM, by which queues of clusters and containers end a process, as Ctrl-C: the running trials keep a checkpoint."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _out(given: str | None, workspace: Workspace, corpus: Corpus, keys: list[str]) -> Path:
@@ -56,12 +79,18 @@ def _out(given: str | None, workspace: Workspace, corpus: Corpus, keys: list[str
     return folder
 
 
-def _write(workspace: Workspace, corpus: Corpus, swept: Swept, out: Path, tell: Tell) -> dict[str, Any]:
-    measured = measure_trials(swept.folders, corpus, cache=workspace.cache / "sweep")
-    data = sweep_data(measured, corpus, left_out=swept.left_out, failed=swept.failed, is_complete=swept.is_complete)
+def _write(sweep: Sweep, out: Path) -> dict[str, Any]:
+    """Write the table of what has finished, each file whole or not at all."""
+    swept, corpus = sweep.swept, sweep.corpus
+    measured = measure_trials(swept.folders, corpus, cache=sweep.workspace.cache / "sweep")
+    data = sweep_data(measured, corpus, left_out=swept.left_out, failed=swept.failed, jobs=sweep.jobs, is_complete=swept.is_complete)
     for name, text in FILES.items():
         part = out / f".{name}.part"
         part.write_text(text(data), encoding="utf-8")
         part.replace(out / name)
-    tell(f"{', '.join(FILES)} -> {out}")
+    sweep.tell(f"{', '.join(FILES)} -> {out}")
     return data
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"

@@ -22,7 +22,13 @@ BAND_OF_QUERIES = "bootstrap over the held-out queries: where the mean would lie
 
 
 def sweep_data(
-    measured: Mapping[str, Measured], corpus: Corpus, *, left_out: Mapping[str, str], failed: Mapping[str, str], is_complete: bool = True
+    measured: Mapping[str, Measured],
+    corpus: Corpus,
+    *,
+    left_out: Mapping[str, str],
+    failed: Mapping[str, str],
+    jobs: int = 1,
+    is_complete: bool = True,
 ) -> dict[str, Any]:
     """The whole table, JSON-ready: ``rows``, ``baselines``, ``findings``, ``bands`` (what each kind of band is), and what is missing."""
     judged = sorted(set.intersection(*(set(m.judged_by) for m in measured.values()))) if measured else [LABELS]
@@ -35,6 +41,7 @@ def sweep_data(
         "n_test_queries": n_queries,
         "setting": {} if first is None else _setting(first),
         "seeds": sorted({seed for m in measured.values() for seed in m.folders}),
+        "jobs": jobs,
         "is_complete": is_complete,
         "bands": {"seeds": BAND_OF_SEEDS, "queries": BAND_OF_QUERIES},
         "lines": COUNTED,
@@ -184,6 +191,8 @@ def about(data: Mapping[str, Any]) -> list[str]:
     lines.append(
         "Seconds of one trial. Total adds set-up to training, mining and measuring; a cross-encoder is trained in the first that needs it."
     )
+    if data["jobs"] > 1:
+        lines.append(f"Trained {data['jobs']} at once: alone each would take fewer seconds.")
     lines += [f"Left out, {name}: {why}" for name, why in data["left_out"].items()]
     lines += [f"FAILED, {name}: {why}" for name, why in data["failed"].items()]
     if not data["is_complete"]:
