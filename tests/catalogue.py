@@ -4,8 +4,9 @@
     python -m tests.catalogue --write    set the column ``provided`` to what is there
 
 A row names its providers in ``by``, separated by commas: ``preset:NAME``, ``FAMILY:KEY`` of a piece, ``FAMILY:KEY.FIELD`` of its
-parameter, ``FAMILY:KEY.FIELD=CHOICE``, or ``code:MODULE[.NAME[=ITEM]]`` where no piece does it. ``seed``: whether the row is marked
-S, which is what ``seed_named`` of its presets says. ``also``: presets that belong to the row without being it.
+parameter, ``FAMILY:KEY.FIELD=CHOICE``, or ``code:MODULE[.NAME[=ITEM]]`` where no piece does it; of several with ``|`` between them
+one is enough. ``seed``: whether the row is marked S, which is what ``seed_named`` of its presets says. ``also``: presets that belong
+to the row without being it.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Row:
 
     def presets(self) -> tuple[str, ...]:
         """Names of the presets that provide the row."""
-        return tuple(name.removeprefix(PRESET) for name in self.by if name.startswith(PRESET))
+        named = [name for names in self.by for name in names.split("|")]
+        return tuple(name.removeprefix(PRESET) for name in named if name.startswith(PRESET))
 
     def missing(self, answer: Mapping) -> list[str]:
         """Providers that ``negspace recipes --json`` (or the code) does not have."""
@@ -81,6 +83,8 @@ def write_rows(rows: list[Row], path: Path = FILE) -> None:
 
 def is_there(provider: str, answer: Mapping) -> bool:
     """Whether the product has this provider; see the module."""
+    if "|" in provider:
+        return any(is_there(name, answer) for name in provider.split("|"))
     family, _, rest = provider.partition(":")
     if family == "preset":
         return any(recipe["key"] == rest for recipe in answer["recipes"])

@@ -71,6 +71,7 @@ EXPECTATIONS: tuple[Expectation, ...] = (
     Expectation("margin-mse", "bm25", "margin-mse", "a teacher's margins say more than labels"),
     Expectation("random-crops", "inverse-cloze", CONTRIEVER, "independent crops are better pairs than a span and its rest"),
     Expectation("recurring-spans", "inverse-cloze", SPIDER, "spans that recur are better pairs than a span and its rest"),
+    Expectation("spider", "inverse-cloze", SPIDER, "spans that recur are better pairs than a span and its rest"),
     Expectation("random", "ance", "rocketqa", "what ranks best is often an unlabelled answer", FALSE),
     Expectation("ance-denoised", "ance", "rocketqa", "a cross-encoder throws answers out", FALSE),
     Expectation("rocketqa", "static-dense", "rocketqa", "a cross-encoder throws answers out", FALSE),
@@ -108,7 +109,7 @@ class Finding:
             claim = f"{e.better} ranks better than {e.worse}"
             band = f"{d.mean:+.4f} {self.measure}, 95 % band {d.low:+.4f} to {d.high:+.4f}"
         says = {APPEARS: "appears here", OPPOSITE: "does not appear here: the opposite does", UNCLEAR: "cannot be told here"}
-        return f"{claim} ({e.why}; {e.source.authors} {e.source.year}): {says[self.verdict]} ({band}, p = {self.p:.3f})."
+        return f"{claim} ({e.why}; {e.source.authors} {e.source.year}): {says[self.verdict]} ({band}, Holm p = {self.p:.3f})."
 
 
 def findings(

@@ -21,6 +21,7 @@ LABELS, TRUTH = "labels", "truth"
 SECONDS = ("train", "mine", "evaluate", "total")
 WORK = "train and mine"
 SEED = 20_261
+RESAMPLES = 2_000  # a sweep has hundreds of bands
 _PREFIX = {LABELS: "trial", TRUTH: "truth"}
 
 
@@ -83,7 +84,7 @@ class Measured:
 
     def over_queries(self, measure: str, by: str = LABELS) -> Band:
         """The same mean and its bootstrap band over the held-out queries: where it would lie with other queries of this kind."""
-        return mean_band(self.values(measure, by), rng=np.random.default_rng(SEED))
+        return mean_band(self.values(measure, by), n=RESAMPLES, rng=np.random.default_rng(SEED))
 
     def seconds(self, part: str) -> Band:
         """Seconds of a trial, of ``SECONDS`` or ``WORK``: mean and t interval over the seeds."""

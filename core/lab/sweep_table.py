@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from core.audit.expectations import Finding, findings
+from core.audit.expectations import APPEARS, OPPOSITE, UNCLEAR, Finding, findings
 from core.corpus.corpus import Corpus
 from core.evaluate.significance import Band
 from core.lab.code_lines import COUNTED, recipe_lines
@@ -201,8 +201,16 @@ def about(data: Mapping[str, Any]) -> list[str]:
 
 
 def _findings_told(data: Mapping[str, Any], bullet: str) -> list[str]:
-    if not data["findings"]:
-        return []
-    return ["", "What of the literature's order appears (paired randomisation over queries, Holm-corrected):", ""] + [
-        bullet + found["sentence"] for found in data["findings"]
-    ]
+    """The literature's orders, by what they were judged by, each part with its count."""
+    lines: list[str] = []
+    for by in dict.fromkeys(found["judged_by"] for found in data["findings"]):
+        own = [found for found in data["findings"] if found["judged_by"] == by]
+        counts = {verdict: sum(found["verdict"] == verdict for found in own) for verdict in (APPEARS, OPPOSITE, UNCLEAR)}
+        lines += [
+            "",
+            f"The literature's order, judged by the {by}: of {len(own)} expectations {counts[APPEARS]} appear, of {counts[OPPOSITE]} the "
+            f"opposite appears, {counts[UNCLEAR]} cannot be told (paired randomisation over the queries).",
+            "",
+            *(bullet + found["sentence"] for found in own),
+        ]
+    return lines
