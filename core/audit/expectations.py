@@ -108,7 +108,12 @@ class Finding:
         else:
             claim = f"{e.better} ranks better than {e.worse}"
             band = f"{d.mean:+.4f} {self.measure}, 95 % band {d.low:+.4f} to {d.high:+.4f}"
-        says = {APPEARS: "appears here", OPPOSITE: "does not appear here: the opposite does", UNCLEAR: "cannot be told here"}
+        says = {
+            APPEARS: "appears here",
+            OPPOSITE: "does not appear here: the opposite does",
+            UNCLEAR: f"cannot be told here: the difference {'has the expected sign' if d.mean > 0 else 'does not have the expected sign'}, "
+            "but is within chance",
+        }
         return f"{claim} ({e.why}; {e.source.authors} {e.source.year}): {says[self.verdict]} ({band}, Holm p = {self.p:.3f})."
 
 

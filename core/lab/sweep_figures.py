@@ -55,6 +55,10 @@ class Measured:
         return tuple(TrialResults(self.folders[seed]) for seed in sorted(self.folders))
 
     @cached_property
+    def _results(self) -> list[dict[str, Any]]:
+        return [trial.result or {} for trial in self.trials]
+
+    @cached_property
     def _tables(self) -> list[Any]:
         return [trial.per_query() for trial in self.trials]
 
@@ -89,7 +93,7 @@ class Measured:
     def seconds(self, part: str) -> Band:
         """Seconds of a trial, of ``SECONDS`` or ``WORK``: mean and t interval over the seeds."""
         parts = ("train", "mine") if part == WORK else (part,)
-        return seed_band([sum(float(trial.result["seconds"].get(p, np.nan)) for p in parts) for trial in self.trials if trial.result])
+        return seed_band([sum(float(result.get("seconds", {}).get(p, np.nan)) for p in parts) for result in self._results])
 
     def false_negatives(self) -> Band:
         """Share of the mined negatives in the loss that truth calls relevant: mean and t interval over the seeds; NaN = none mined."""

@@ -37,13 +37,18 @@ class Known:
 
 def known_trials(session: Session, corpus: Corpus) -> Known:
     """What the workspace has trained, or trains, on this corpus."""
-    from core.lab.techniques import settings_of
-
     rows: list[TrialRow] = list(session.store.list(fingerprint=corpus.fingerprint))
     finished = [row for row in reversed(rows) if row.state == "finished" and (row.folder / "result.json").exists()]
     stamp = tuple((row.id, row.ended) for row in finished)
     n_waiting = sum(row.state in WAITING for row in rows)
-    return Known(settings_of((row.config, row.folder) for row in finished), n_waiting, stamp)
+    return Known(_settings((corpus.fingerprint, stamp), finished), n_waiting, stamp)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _settings(key: tuple, _finished: list[TrialRow]) -> list[Setting]:
+    from core.lab.techniques import settings_of
+
+    return settings_of((row.config, row.folder) for row in _finished)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
