@@ -20,6 +20,7 @@ from core.lab.sweep_figures import measure_trials
 from core.lab.sweep_table import as_markdown, as_text, as_tsv, sweep_data
 from core.lab.workspace import Workspace
 from core.params import digest
+from core.train.config import TrialConfig
 
 FILES = {"sweep.json": lambda data: json.dumps(data, indent=1, ensure_ascii=False) + "\n", "sweep.md": as_markdown, "sweep.tsv": as_tsv}
 
@@ -32,7 +33,10 @@ def sweep_command(
         if getattr(options, name) < 1:
             raise ParameterError(f"--{name} must be an int in [1, inf); got {getattr(options, name)}.")
     recipes = chosen_recipes(options.recipes)
-    settings = {"encoder": make_encoder(options.encoder).to_dict()} | ({} if options.epochs is None else {"epochs": options.epochs})
+    encoder = make_encoder(options.encoder)
+    # An encoder may declare the rate that it learns well with.
+    settings = {"encoder": encoder.to_dict(), "learning_rate": getattr(encoder, "learning_rate", TrialConfig.learning_rate)}
+    settings |= {} if options.epochs is None else {"epochs": options.epochs}
     plan = sweep_plan(spec, corpus, recipes, range(options.seeds), **settings)
     out = _out(options.out, workspace, corpus, [p.key for p in plan])
     asked = f"{_count(len(recipes), 'recipe')}, {_count(options.seeds, 'seed')}: {_count(len(plan), 'trial')}"
