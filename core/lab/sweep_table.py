@@ -189,7 +189,8 @@ def about(data: Mapping[str, Any]) -> list[str]:
     if any(row["false_negative_rate"]["mean"] is not None for row in data["rows"]):
         lines.append("False negatives: share of the mined negatives in the loss, each use counted, that the truth calls relevant.")
     lines.append(
-        "Seconds of one trial. Total adds set-up to training, mining and measuring; a cross-encoder is trained in the first that needs it."
+        "Seconds of one trial. Total adds set-up to training, mining and measuring; a seed's cross-encoder is trained in the first trial "
+        "that needs it."
     )
     if data["jobs"] > 1:
         lines.append(f"Trained {data['jobs']} at once: alone each would take fewer seconds.")
