@@ -17,8 +17,7 @@ OF_ENCODER = "encoder."  # --set encoder.FIELD=VALUE is the encoder's, every oth
 
 def recipes(options: Namespace) -> Answer:
     """List every preset, or print the README's table."""
-    from core.lab.catalogue import as_markdown, write_into
-    from core.sampling.presets import FAMILY_TITLES, PRESETS
+    from core.lab.catalogue import as_data, as_markdown, as_text, write_into
 
     if options.write and not options.markdown:
         raise ParameterError("--write goes with --markdown.")
@@ -27,14 +26,9 @@ def recipes(options: Namespace) -> Answer:
             write_into(Path(options.write), as_markdown())
         else:
             print(as_markdown())
-        return {"recipes": [preset.to_dict() for preset in PRESETS.values()]}
-    for family, title in FAMILY_TITLES.items():
-        print(f"\n{title}")
-        for preset in PRESETS.values():
-            if preset.family == family:
-                source = f"{preset.source.authors} {preset.source.year}"
-                print(f"  {preset.name:18} {preset.idea}  [{preset.cost} cost, {preset.difficulty}; {source}]")
-    return {"recipes": [preset.to_dict() for preset in PRESETS.values()]}
+    else:
+        print(as_text())
+    return as_data() if options.json else None
 
 
 def train(options: Namespace) -> Answer:
@@ -232,6 +226,14 @@ def cascade(options: Namespace) -> Answer:
 
     workspace = _workspace(options)
     return measure_cascade(workspace, _corpus(options)[1], _trial_folder(workspace, options.trial), options, tell=_say)
+
+
+def sweep(options: Namespace) -> Answer:
+    """Train every recipe with several seeds and write the table; Ctrl-C leaves checkpoints, the same command goes on."""
+    from core.lab.sweep_command import sweep_command
+    from core.lab.workspace import Workspace
+
+    return sweep_command(Workspace(options.workspace or None), *_corpus(options), options, tell=lambda line: print(line, flush=True))
 
 
 def bench(options: Namespace) -> Answer:

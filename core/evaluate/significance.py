@@ -86,6 +86,27 @@ def mean_band(values: np.ndarray, *, n: int = 10_000, rng: np.random.Generator, 
     return Band(float(values.mean()), float(low), float(high), size)
 
 
+def seed_band(values: Sequence[float] | np.ndarray, *, level: float = 0.95) -> Band:
+    """The mean of one figure over several seeds with its t interval; ``n_queries`` is the number of seeds.
+
+    Where the mean of many more seeds would lie, the queries staying the same: mean +- t(level, n - 1) s / sqrt(n) (Student 1908).
+    One seed says nothing about the others: its band is NaN. NaN values are left out.
+
+    >>> band = seed_band([0.60, 0.61, 0.62])
+    >>> round(band.mean, 3), round(band.low, 3), round(band.high, 3)
+    (0.61, 0.585, 0.635)
+    """
+    from scipy.stats import t  # costs a second to import, and few ask
+
+    values = np.asarray(values, dtype=np.float64)
+    values = values[~np.isnan(values)]
+    n = len(values)
+    if n < 2:
+        return Band(float(values[0]) if n else np.nan, np.nan, np.nan, n)
+    half = float(t.ppf((1 + level) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n))
+    return Band(float(values.mean()), float(values.mean()) - half, float(values.mean()) + half, n)
+
+
 def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     """p-values adjusted for testing several at once, in the order given, float64.
 

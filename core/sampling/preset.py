@@ -37,14 +37,17 @@ class Preset:
     def to_dict(self) -> dict:
         """JSON-ready, for ``negspace recipes --json``."""
         return {
+            "key": self.name,
             "name": self.name,
             "title": self.title,
             "family": self.family,
+            "family_title": FAMILY_TITLES[self.family],
             "idea": self.idea,
             "cost": self.cost,
             "difficulty": self.difficulty,
             "seed_named": self.is_seed_named,
             "source": str(self.source),
             "url": self.source.url,
+            "pieces": list(dict.fromkeys(f"{piece.family}:{piece.key}" for piece in self.recipe.pieces())),
             "recipe": self.recipe.to_dict(),
         }

@@ -27,6 +27,7 @@ DENOISED = (
         ),
         cost="high",
         difficulty="medium",
+        is_seed_named=False,
     ),
     Preset(
         name="nv-retriever",

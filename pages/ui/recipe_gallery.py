@@ -39,6 +39,13 @@ def gallery(link: Link, chosen: Recipe | None) -> None:
                     _card(link, preset, preset.recipe == chosen)
 
 
+def open_recipe(link: Link, recipe: Recipe) -> None:
+    """Write the recipe into the link and open the composer."""
+    link.set(recipe=recipe, view=None)
+    st.session_state[_ARRIVING] = True
+    st.rerun()
+
+
 def start_at_the_top() -> None:
     """After a choice: one short page first, so that the browser does not stay scrolled to where the card was."""
     if not st.session_state.pop(_ARRIVING, False):
@@ -72,9 +79,7 @@ def _card(link: Link, preset: Preset, is_chosen: bool) -> None:
                 icon=":material/check:" if is_chosen else None,
                 width="stretch",
             ):
-                link.set(recipe=preset.recipe, view=None)
-                st.session_state[_ARRIVING] = True
-                st.rerun()
+                open_recipe(link, preset.recipe)
             with st.popover("Lesson", icon=":material/school:"):
                 st.markdown(f"##### {plain(preset.title)}")
                 st.markdown(lesson_markdown(preset.lesson.replace("\n", "\n\n", 1)))
