@@ -13,7 +13,20 @@ from hypothesis import strategies as st
 from core.corpus.corpus import Corpus
 from core.errors import ParameterError
 from core.params import Citation, Piece
-from core.sampling import batch, filters, pickers, positives, schedule, signal, sources, windows
+from core.sampling import (
+    batch,
+    filters,
+    pickers,
+    positives,
+    positives_extract,
+    positives_passages,
+    positives_queries,
+    positives_spans,
+    schedule,
+    signal,
+    sources,
+    windows,
+)
 from core.sampling.context import MiningContext, Vectors
 from core.sampling.filters import FILTERS
 from core.sampling.mine import mine_lane, pick, rows_at
@@ -27,7 +40,11 @@ from tests.small import make_context, make_corpus
 ALL = [piece for pieces in FAMILIES.values() for piece in pieces]
 
 
-@pytest.mark.parametrize("module", [batch, filters, pickers, positives, schedule, signal, sources, windows])
+MODULES = [batch, filters, pickers, positives, schedule, signal, sources, windows]
+MODULES += [positives_extract, positives_passages, positives_queries, positives_spans]
+
+
+@pytest.mark.parametrize("module", MODULES)
 def test_every_piece_of_a_module_is_in_its_tuple(module):
     found = {
         cls

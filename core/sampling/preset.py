@@ -12,6 +12,7 @@ FAMILY_TITLES = {
     "static": "Mined once",
     "dynamic": "Mined again while training",
     "denoised": "Guarded against false negatives",
+    "positives": "Other positives than labels",
 }
 
 

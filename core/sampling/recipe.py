@@ -129,6 +129,16 @@ class Recipe:
         """Deepest rank that any lane looks at; 0 without ranked lanes."""
         return max((lane.depth for lane in self.mined), default=0)
 
+    def lanes_obstacle(self) -> str:
+        """Why the lanes cannot mine for queries that the positives make; "" where nothing is in the way."""
+        if not self.positives.makes_queries or not self.mined:
+            return ""
+        named = ", ".join(lane.source.title for lane in self.mined)
+        return (
+            f"{self.positives.title} makes its own queries, and the mined lanes ({named}) search for the corpus's. "
+            "Remove the lanes, so that the negatives come with the batch, or choose labelled positives."
+        )
+
     def pieces(self) -> list[Piece]:
         """All pieces, slot by slot."""
         found: list[Piece] = [self.positives, self.batch]
@@ -156,7 +166,8 @@ class Recipe:
 
     def summary(self) -> str:
         """One line in words, for tables."""
-        parts = [self.batch.summary(), *(lane.summary() for lane in self.mined)]
+        own = [] if isinstance(self.positives, Labelled) else [self.positives.summary()]
+        parts = [*own, self.batch.summary(), *(lane.summary() for lane in self.mined)]
         if any(lane.source.is_dynamic for lane in self.mined):
             parts.append(self.schedule.summary().lower())
         return " + ".join(parts) + f"; {self.signal.summary()}"

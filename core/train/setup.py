@@ -17,6 +17,7 @@ from core.sampling.judged import Judged, use_verdicts
 from core.sampling.recipe import Recipe
 from core.train.config import TrialConfig
 from core.train.events import EventWriter
+from core.train.made import Made, make_pairs
 from core.train.negatives import Negatives
 from core.train.step import Batch, Stepper
 from core.train.vectors import CurrentVectors
@@ -25,7 +26,8 @@ from core.train.vectors import CurrentVectors
 @dataclass
 class Setup:
     """The parts of a trial; ``query_rows``, ``positive_rows`` int64 (N,) are the training pairs, ``positions`` int64 (N,) each
-    pair's place among the distinct training queries. ``protected``, ``light``: as a Batch has them, for the distinct queries."""
+    pair's place among the distinct training queries. ``protected``, ``light``: as a Batch has them, for the distinct queries.
+    ``made``: pairs that the recipe makes without labels; then each pair is a query of its own."""
 
     recipe: Recipe
     corpus: Corpus
@@ -42,17 +44,29 @@ class Setup:
     steps_per_epoch: int
     snapshot_steps: set[int]
     test_rows: np.ndarray
+    made: Made | None = None
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Make what is made anew each epoch; before the epoch's first step, and when a trial goes on in the middle of one."""
+        if self.made is not None:
+            self.made.begin(epoch)
+            self.query_rows, self.positive_rows, self.protected = self.made.query_rows, self.made.pairs.doc_rows, self.made.protected
 
     def batch(self, chosen: np.ndarray) -> Batch:
         """The batch of the pairs at ``chosen``."""
         positions = self.positions[chosen]
+        mined_rows, texts = self.negatives.rows[positions], None
+        if self.made is not None:
+            mined_rows = self.made.pairs.negative_rows[chosen]
+            texts = None if self.made.positive_texts is None else self.made.positive_texts[chosen]
         return Batch(
             self.query_rows[chosen],
             self.positive_rows[chosen],
-            self.negatives.rows[positions],
+            mined_rows,
             self.protected[positions],
             None if self.light is None else self.light[positions],
             self.light_weight,
+            texts,
         )
 
 
@@ -70,8 +84,15 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
     index = CorpusIndex(corpus, cross_folder=cross, seed=config.seed)
     judged = _judged(config, index, folder)
     context = MiningContext(corpus, CurrentVectors(stepper, corpus, folder.parent).of, index, judged)
-    query_rows, positive_rows = recipe.positives.pairs(context)
-    if judged is not None:
+    made = make_pairs(recipe, context, stepper, config.seed)
+    if made is not None:
+        query_rows, positive_rows = made.query_rows, made.pairs.doc_rows
+        events.write("log", text=made.sentence(corpus))
+        if judged is not None:
+            events.write("log", text="The verdicts have no effect: they are about the corpus's queries, and this recipe makes its own.")
+    else:
+        query_rows, positive_rows = recipe.positives.pairs(context)
+    if judged is not None and made is None:
         query_rows, positive_rows = judged.with_promoted(query_rows, positive_rows)
         events.write("log", text=judged.sentence(np.unique(query_rows)))
     _check(corpus, recipe, query_rows)
@@ -99,13 +120,14 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
         query_rows=query_rows,
         positive_rows=positive_rows,
         positions=positions.reshape(-1),
-        protected=context.protected.padded(distinct),
-        light=None if judged is None or not judged.light.n_pairs else judged.light.padded(distinct),
+        protected=context.protected.padded(distinct) if made is None else made.protected,
+        light=None if made is not None or judged is None or not judged.light.n_pairs else judged.light.padded(distinct),
         light_weight=config.verdict_weight,
         batch_size=batch_size,
         steps_per_epoch=steps,
         snapshot_steps=set(np.linspace(0, config.epochs, min(config.snapshots, config.epochs + 1)).round().astype(int) * steps),
         test_rows=corpus.split_query_rows("test"),
+        made=made,
     )
 
 
@@ -122,6 +144,10 @@ def _tell_cross_encoders(recipe: Recipe, context: MiningContext, events: EventWr
 
 
 def _check(corpus: Corpus, recipe: Recipe, query_rows: np.ndarray) -> None:
+    if len(query_rows) == 0 and recipe.positives.makes_queries:
+        raise ParameterError(
+            f"{recipe.positives.title} makes no pair from this corpus: no document has what it needs. Choose other positives."
+        )
     if len(query_rows) == 0:
         raise ParameterError(
             "The corpus has no training pair of the grade that the recipe asks for. "

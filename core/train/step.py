@@ -22,7 +22,8 @@ WIDEST_MASK = 64
 class Batch:
     """``query_rows``, ``positive_rows`` int64 (B,); ``mined_rows`` int64 (B, m), -1 = none; ``protected`` int64 (B, P),
     -1 padded: the documents that each query must never be pushed from. ``light`` int64 (B, L), -1 padded: those whose weight
-    in the query's loss is multiplied by ``light_weight``; None = none."""
+    in the query's loss is multiplied by ``light_weight``; None = none. ``positive_texts`` int64 (B,): the rows of the texts that
+    are read for the positives, where a positive is not a document's own text; None = ``positive_rows``."""
 
     query_rows: np.ndarray
     positive_rows: np.ndarray
@@ -30,6 +31,7 @@ class Batch:
     protected: np.ndarray
     light: np.ndarray | None = None
     light_weight: float = 1.0
+    positive_texts: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -93,12 +95,13 @@ class Stepper:
         is_real = batch.mined_rows >= 0
         wanted = batch.mined_rows[is_real]
         positive_rows = torch.from_numpy(batch.positive_rows)
-        own_rows = wanted if self.key_model is not None else np.concatenate([batch.positive_rows, wanted])
+        texts = batch.positive_rows if batch.positive_texts is None else batch.positive_texts
+        own_rows = wanted if self.key_model is not None else np.concatenate([texts, wanted])
         tokens = self.query_tokens.take(batch.query_rows), self.doc_tokens.take(own_rows)
         queries, documents = self.model.forward_pair(*tokens, self._compared)
         if self.key_model is not None:
             with torch.no_grad():
-                positives = self._compared(self.key_model.forward(self.doc_tokens.take(batch.positive_rows), "document"))
+                positives = self._compared(self.key_model.forward(self.doc_tokens.take(texts), "document"))
             mined_vectors = documents
         else:
             positives, mined_vectors = documents[:n], documents[n:]

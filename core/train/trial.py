@@ -101,6 +101,7 @@ class _Loop:
         setup = self.setup
         rng = np.random.default_rng([self.config.seed, ORDER, epoch])
         order = rng.permutation(len(setup.query_rows))
+        setup.begin_epoch(epoch)
         for index in range(position, setup.steps_per_epoch):
             if self.should_stop():
                 self._stop()
