@@ -100,6 +100,7 @@ def _copy(corpus: Corpus, splits: dict[str, Judgements], target: np.ndarray, not
         None if corpus.truth is None else move(corpus.truth),
         (*corpus.notes, *notes),
         imported=imported,
+        impressions=None if corpus.impressions is None else corpus.impressions.moved(moved),
     )
 
 

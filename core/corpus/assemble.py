@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from core.corpus.corpus import Corpus, rows_of
 from core.corpus.faults import Faults
 from core.corpus.imported import ImportedNegatives
+from core.corpus.impressions import Impressions
 from core.corpus.judgements import POSITIVE, Judgements
 from core.corpus.qrels import Rows
 from core.corpus.splits import beir_file, complete_splits
@@ -43,6 +44,7 @@ def assemble(
     *,
     words: Words = BEIR,
     imported: ImportedNegatives | None = None,
+    impressions: Impressions | None = None,
 ) -> Corpus:
     """The corpus of these parts. ``tables``: judgements by file; ``split_of``: the split of a file.
 
@@ -62,7 +64,9 @@ def assemble(
 
     splits = complete_splits(splits, query_ids, faults, words.split)
     _note_idle_queries(splits, queries, faults, words)
-    return Corpus(name, documents, queries, splits, truth, faults.notes(), imported=imported, facts=faults.facts())
+    return Corpus(
+        name, documents, queries, splits, truth, faults.notes(), imported=imported, impressions=impressions, facts=faults.facts()
+    )
 
 
 def check_table(table: pa.Table, lines: np.ndarray, file: str, most: int, remedy: str, faults: Faults) -> pa.Table:

@@ -15,11 +15,12 @@ from core.corpus.corpus import Corpus, rows_of
 from core.corpus.faults import Faults
 from core.corpus.fields import DOCUMENTS, QUERIES, Columns
 from core.corpus.imported import IMPORTED, ImportedNegatives
+from core.corpus.impressions import Impressions, read_impressions
 from core.corpus.jsonl import read_jsonl
 from core.corpus.limits import Limits
 from core.corpus.lines import BROKEN, decoded, numbered_lines
 from core.corpus.qrels import Rows, read_qrels
-from core.corpus.sources import LAYOUT, Member, read_member
+from core.corpus.sources import IMPRESSIONS, LAYOUT, Member, read_member
 from core.corpus.splits import split_name
 
 
@@ -31,7 +32,8 @@ def read_beir(members: Mapping[str, Member], name: str, limits: Limits, faults: 
     faults.check()
     tables = {file: to_judgements(rows, file, documents, queries, faults) for file, rows in judged.items()}
     imported = _read_imported(members, documents, queries, limits, faults)
-    return assemble(documents, queries, tables, _split_of, name, faults, imported=imported)
+    log = _read_log(members, documents, queries, limits, faults)
+    return assemble(documents, queries, tables, _split_of, name, faults, imported=imported, impressions=log)
 
 
 def _read_table(
@@ -50,7 +52,7 @@ def _read_table(
 
 
 def _read_judged(members: Mapping[str, Member], limits: Limits, faults: Faults) -> dict[str, Rows]:
-    files = [file for file in members if file.endswith(".tsv")]
+    files = [file for file in members if file.endswith(".tsv") and file != IMPRESSIONS]
     judged: dict[str, Rows] = {}
     for file in files:
         data = read_member(members[file], file, limits, faults)
@@ -92,6 +94,13 @@ def _read_imported(
     best = np.full(queries.num_rows, np.nan, np.float32)
     best[query_rows[is_known]] = np.array(positive_scores, np.float32)[is_known]
     return ImportedNegatives.from_mentions(query_rows[is_known], doc_rows[is_known], np.array(scores)[is_known], best, source)
+
+
+def _read_log(
+    members: Mapping[str, Member], documents: pa.Table, queries: pa.Table, limits: Limits, faults: Faults
+) -> Impressions | None:
+    data = read_member(members[IMPRESSIONS], IMPRESSIONS, limits, faults) if IMPRESSIONS in members else None
+    return None if data is None else read_impressions(data, documents, queries, limits, faults)
 
 
 def _split_of(file: str) -> str:

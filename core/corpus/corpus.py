@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,9 @@ import pyarrow.compute as pc
 
 from core.corpus.imported import ImportedNegatives
 from core.corpus.judgements import Judgements
+
+if TYPE_CHECKING:
+    from core.corpus.impressions import Impressions
 
 DOCUMENT_FIELDS = ("doc_id", "title", "text")
 QUERY_FIELDS = ("query_id", "text")
@@ -28,7 +31,8 @@ class Corpus:
     ``queries``: table of strings ``query_id``, ``text``. ``splits``: judgements by name ('train', 'test',
     perhaps 'dev'), each over all queries. ``truth``: fuller judgements for auditing, never for training.
     ``imported``: negatives that came with the corpus (a mined set), or None: to be looked at, never masked or trained on.
-    ``fingerprint``: 16 hex digits of the content (documents, queries, judgements; order counts, since rows
+    ``impressions``: what searchers were shown and clicked, or None; given as a function it is read when first asked for.
+    ``fingerprint``: 16 hex digits of the content (documents, queries, judgements, log; order counts, since rows
     do; name and notes do not). ``notes``: what was mended or decided at load, one sentence each.
     ``facts``: the same where a count is needed, JSON-ready: ``dangling`` (dropped judgements that point nowhere,
     by file) and ``in_two_splits`` (ids of test queries that stood in another split, too); empty when not read from files.
@@ -46,6 +50,7 @@ class Corpus:
         fingerprint: str | None = None,
         facts: Mapping[str, Any] | None = None,
         imported: ImportedNegatives | None = None,
+        impressions: Impressions | Callable[[], Impressions] | None = None,
     ):
         self.name = name
         self.documents = _strings(documents, DOCUMENT_FIELDS)
@@ -53,6 +58,7 @@ class Corpus:
         self.splits = dict(splits)
         self.truth = truth
         self.imported = imported
+        self._impressions = impressions
         self.notes = tuple(notes)
         self.facts = dict(facts or {})
         tables = [*self.splits.values(), *([truth] if truth is not None else [])]
@@ -65,6 +71,16 @@ class Corpus:
 
     def __repr__(self) -> str:
         return f"Corpus({self.name!r}, {self.n_documents} documents, {self.n_queries} queries, {self.fingerprint})"
+
+    @cached_property
+    def impressions(self) -> Impressions | None:
+        """The log of what was shown and clicked, None where the corpus has none."""
+        return self._impressions() if callable(self._impressions) else self._impressions
+
+    @property
+    def has_impressions(self) -> bool:
+        """Whether there is a log, without reading it."""
+        return self._impressions is not None
 
     @property
     def n_documents(self) -> int:
@@ -142,6 +158,10 @@ class Corpus:
         if self.imported is not None:
             content.update(f"imported {len(self.imported)} {self.imported.source}\n".encode())
             for array in self.imported.arrays():
+                content.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+        if self.impressions is not None:
+            content.update(f"impressions {len(self.impressions)}\n".encode())
+            for array in self.impressions.arrays():
                 content.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
         return content.hexdigest()[:16]
 

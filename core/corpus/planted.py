@@ -54,6 +54,7 @@ def hide_positives(corpus: Corpus, share: float, seed: int = 0) -> Corpus:
         (*corpus.notes, note),
         facts=corpus.facts,
         imported=corpus.imported,
+        impressions=corpus.impressions,
     )
 
 

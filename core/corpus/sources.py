@@ -11,6 +11,7 @@ from core.corpus.faults import Faults
 from core.corpus.limits import Limits, size_words
 
 MAIN_FILES = ("corpus.jsonl", "queries.jsonl")
+IMPRESSIONS = "impressions.tsv"  # what was shown and clicked; never a table of judgements
 LAYOUT = "A corpus holds corpus.jsonl, queries.jsonl and qrels/*.tsv."
 
 
@@ -53,7 +54,9 @@ def folder_members(folder: Path, faults: Faults) -> dict[str, Member]:
     try:
         root = _corpus_root(folder, faults)
         paths = sorted(root.glob("*.jsonl"))
-        paths += sorted(root.glob("qrels/*.tsv")) or sorted(root.glob("*.tsv"))
+        log = root / IMPRESSIONS
+        paths += sorted(root.glob("qrels/*.tsv")) or [path for path in sorted(root.glob("*.tsv")) if path != log]
+        paths += [log] if log.is_file() else []
         return {p.relative_to(root).as_posix(): path_member(p) for p in paths if p.is_file()}
     except OSError as error:
         faults.fatal(f"{folder}: cannot be read ({error.strerror}). Check the folder and its permissions.")
@@ -137,7 +140,7 @@ def pick_members(members: Mapping[str, Member], name: str, faults: Faults) -> di
     inside = {path[len(root) :]: member for path, member in members.items() if path.startswith(root)}
     judged = _tables(inside, "qrels/") or _tables(inside, "")
     lines = sorted(p for p in inside if not _root_of(p) and p.endswith(".jsonl"))
-    return {path: inside[path] for path in [*lines, *judged]}
+    return {path: inside[path] for path in [*lines, *judged, *([IMPRESSIONS] if IMPRESSIONS in inside else [])]}
 
 
 def _root_of(path: str) -> str:
@@ -145,4 +148,4 @@ def _root_of(path: str) -> str:
 
 
 def _tables(paths: Iterable[str], folder: str) -> list[str]:
-    return sorted(p for p in paths if _root_of(p) == folder and p.endswith(".tsv"))
+    return sorted(p for p in paths if _root_of(p) == folder and p.endswith(".tsv") and p != IMPRESSIONS)

@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pyarrow as pa
 
 from core.corpus.corpus import Corpus
 from core.corpus.imported import ImportedNegatives
+from core.corpus.impressions import Impressions
 from core.corpus.judgements import Judgements
 from core.errors import CorpusError
 
@@ -86,10 +88,18 @@ def open_saved(folder: Path) -> Corpus:
         if facts.get("imported"):
             imported = ImportedNegatives.from_table(_map(folder / "imported.arrow"), queries.num_rows, facts["imported"])
         return Corpus(
-            facts["name"], documents, queries, splits, truth, facts["notes"], facts["fingerprint"], facts.get("facts"), imported
-        )
+            facts["name"], documents, queries, splits, truth, facts["notes"], facts["fingerprint"], facts.get("facts"), imported,
+            partial(_read_impressions, folder, queries.num_rows, documents.num_rows) if facts.get("impressions") else None,
+        )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise CorpusError(f"{folder}: is not a whole saved corpus ({error}). Load it from its source.") from None
+
+
+def _read_impressions(folder: Path, n_queries: int, n_documents: int) -> Impressions:
+    try:
+        return Impressions.from_table(_map(folder / "impressions.arrow"), n_queries, n_documents)
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise CorpusError(f"{folder}: its impressions are not whole ({error}). Load the corpus from its source.") from None
 
 
 def _write(corpus: Corpus, parent: Path) -> Path:
@@ -106,6 +116,8 @@ def _write(corpus: Corpus, parent: Path) -> Path:
     _write_table(fresh / "qrels.arrow", qrels)
     if corpus.imported is not None:
         _write_table(fresh / "imported.arrow", corpus.imported.table())
+    if corpus.impressions is not None:
+        _write_table(fresh / "impressions.arrow", corpus.impressions.table())
     facts = {
         "format": FORMAT,
         "name": corpus.name,
@@ -115,6 +127,7 @@ def _write(corpus: Corpus, parent: Path) -> Path:
         "splits": names,
         "has_truth": corpus.truth is not None,
         "imported": corpus.imported.source if corpus.imported is not None else "",
+        "impressions": corpus.impressions is not None,
     }
     (fresh / FACTS).write_text(json.dumps(facts, ensure_ascii=False, indent=1), encoding="utf-8")
     return fresh

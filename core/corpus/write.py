@@ -13,13 +13,15 @@ import pyarrow as pa
 from core.corpus.corpus import Corpus
 from core.corpus.imported import IMPORTED
 from core.corpus.judgements import Judgements
+from core.corpus.sources import IMPRESSIONS
 from core.errors import CorpusError
 
 BLOCK_ROWS = 20_000
 
 
 def write_beir(corpus: Corpus, folder: Path) -> Path:
-    """The folder, now with the corpus in it: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv, qrels/truth.tsv, imported.jsonl.
+    """The folder, now with the corpus in it: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv, qrels/truth.tsv, imported.jsonl,
+    impressions.tsv.
 
     Reading it again gives the same fingerprint. Raises CorpusError when the folder holds anything, or cannot be written.
     """
@@ -35,6 +37,8 @@ def write_beir(corpus: Corpus, folder: Path) -> Path:
             _write_qrels(folder / "qrels" / f"{name}.tsv", corpus, table)
         if corpus.imported is not None:
             _write_imported(folder / IMPORTED, corpus)
+        if corpus.impressions is not None:
+            _write_log(folder / IMPRESSIONS, corpus)
     except OSError as error:
         raise CorpusError(f"{folder}: cannot be written ({error.strerror}). Choose another folder.") from None
     return folder
@@ -58,12 +62,16 @@ def _write_lines(path: Path, table: pa.Table) -> None:
 def _write_qrels(path: Path, corpus: Corpus, judgements: Judgements) -> None:
     query_rows, doc_rows, grades = judgements.pairs()
     query_ids, doc_ids = corpus.query_ids(query_rows), corpus.doc_ids(doc_rows)
-    spoilt = next((name for name in [*query_ids, *doc_ids] if any(c in name for c in "\t\r\n")), None)
-    if spoilt is not None:
-        raise CorpusError(f"{spoilt[:60]!r}: an id with a tab or a new line fits no table of judgements. Rename it.")
+    _check_ids(query_ids, doc_ids)
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write("query-id\tcorpus-id\tscore\n")
         file.writelines(f"{q}\t{d}\t{g}\n" for q, d, g in zip(query_ids, doc_ids, grades.tolist(), strict=True))
+
+
+def _check_ids(query_ids: list[str], doc_ids: list[str]) -> None:
+    spoilt = next((name for name in [*query_ids, *doc_ids] if any(c in name for c in "\t\r\n")), None)
+    if spoilt is not None:
+        raise CorpusError(f"{spoilt[:60]!r}: an id with a tab or a new line fits no table of judgements. Rename it.")
 
 
 def _write_imported(path: Path, corpus: Corpus) -> None:
@@ -81,6 +89,18 @@ def _write_imported(path: Path, corpus: Corpus) -> None:
                 "positive_score": _number(positive[row]),
             }
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def _write_log(path: Path, corpus: Corpus) -> None:
+    log = corpus.impressions
+    assert log is not None
+    query_ids, doc_ids = corpus.query_ids(log.query_rows), corpus.doc_ids(log.doc_rows)
+    _check_ids(query_ids, doc_ids)
+    columns = log.positions.tolist(), log.is_clicked.astype(int).tolist(), log.sessions.tolist()
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.write("query-id\tdoc-id\tposition\tclicked\tsession\n")
+        for query_id, doc_id, position, clicked, session in zip(query_ids, doc_ids, *columns, strict=True):
+            file.write(f"{query_id}\t{doc_id}\t{position or ''}\t{clicked}\t{session if session >= 0 else ''}\n")
 
 
 def _number(value: np.float32) -> float | None:

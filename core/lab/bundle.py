@@ -187,8 +187,9 @@ def _settle_corpus(store: Store, part: Path, manifest, config: TrialConfig, name
     facts = about.get("facts") if isinstance(about.get("facts"), dict) else {}
     title = str(about.get("name") or config.corpus_name or "corpus")[:200]
     corpus = Corpus(
-        title, found.documents, found.queries, found.splits, found.truth, notes, found.fingerprint, facts, found.imported
-    )
+        title, found.documents, found.queries, found.splits, found.truth, notes, found.fingerprint, facts, found.imported,
+        found.impressions,
+    )  # fmt: skip
     folder = store.workspace.uploads / f"bundle-{corpus.fingerprint}"
     corpus.save(folder)
     counts = {"n_documents": corpus.n_documents, "n_queries": corpus.n_queries}

@@ -32,7 +32,10 @@ TRIAL_FILES = (
     r"snapshots/\d{1,12}-(?:queries|documents)\.npy",
     r"model/(?:[A-Za-z0-9_]+/){0,2}[A-Za-z0-9_]+\.(?:json|safetensors|md|txt)",
 )
-CORPUS_FILES = (r"corpus/(?:corpus|queries|imported)\.jsonl|corpus/about\.json", r"corpus/qrels/[^/\\\x00-\x1f]{1,100}\.tsv")
+CORPUS_FILES = (
+    r"corpus/(?:corpus|queries|imported)\.jsonl|corpus/about\.json|corpus/impressions\.tsv",
+    r"corpus/qrels/[^/\\\x00-\x1f]{1,100}\.tsv",
+)
 _TRIAL = re.compile("|".join(TRIAL_FILES))
 _ALLOWED = re.compile("|".join((*TRIAL_FILES, *CORPUS_FILES)))
 #: Columns that the pages read of each table, and which of them are rows of the corpus.

@@ -149,7 +149,10 @@ def write_corpus_with_set(export: Export, out: Path) -> dict[str, Any]:
     splits = dict(corpus.splits)
     if export.choice.verdict_use == "promote" and "train" in splits:
         splits["train"] = splits["train"].union(mined.positives)
-    whole = Corpus(corpus.name, corpus.documents, corpus.queries, splits, corpus.truth, corpus.notes, imported=imported)
+    whole = Corpus(
+        corpus.name, corpus.documents, corpus.queries, splits, corpus.truth, corpus.notes, imported=imported,
+        impressions=corpus.impressions,
+    )  # fmt: skip
     return _write_corpus(whole, out) | {"negatives": len(imported), "notes": list(mined.notes)}
 
 
