@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from core.corpus.corpus import Corpus
+from core.corpus.impressions import Impressions
 from core.corpus.judgements import Judgements
 
 PLACES = ("Velmora", "Tarn Hollow", "Ostrava Bay", "Quill Harbour", "Mount Serrin", "Lake Idris")
@@ -31,8 +32,11 @@ def documents() -> list[dict[str, str]]:
     return rows
 
 
-def world(train_pairs=None, *, with_fields: bool = True) -> Corpus:
-    """The corpus; ``train_pairs``: [(query_row, doc_row)], None = the true ones, () = no label to train on at all."""
+def world(train_pairs=None, *, with_fields: bool = True, log=None) -> Corpus:
+    """The corpus; ``train_pairs``: [(query_row, doc_row)], None = the true ones, () = no label to train on at all.
+
+    ``log``: [(query_row, doc_row, position, is_clicked, session)].
+    """
     rows = documents()
     n = len(PLACES)
     queries = [f"who built {THINGS[a][2:]}" for a in range(n)] + [f"when is the market of {PLACES[a]}" for a in range(n)]
@@ -49,6 +53,7 @@ def world(train_pairs=None, *, with_fields: bool = True) -> Corpus:
         documents=pa.table({name: [row[name] for row in rows] for name in names}),
         queries=pa.table({"query_id": [f"q{i}" for i in range(len(queries))], "text": queries}),
         splits={"train": judged(train), "test": judged(test)},
+        impressions=None if log is None else Impressions.of(*zip(*log, strict=True), len(queries)),
     )
 
 

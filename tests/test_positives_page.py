@@ -71,7 +71,7 @@ def test_texts_of_the_corpus_are_shown_as_they_are(root, link):
     assert not any("<script" in body for body in html_of(at))
 
 
-@pytest.mark.parametrize("name", ["spider", "spar-lambda", "query-clusters"])
+@pytest.mark.parametrize("name", ["spider", "query-clusters"])
 def test_pairs_with_hard_negatives_or_labels_show_them(name, root, link):
     at = page(root, corpus=link, recipe=name)
     assert not at.exception and not at.error and " pairs for " in words(at)

@@ -55,7 +55,8 @@ def test_labels_do_matter_where_they_are_used(tmp_path):
 
 @pytest.mark.parametrize("name", ["contriever", "inverse-cloze"])
 def test_a_stop_in_the_middle_of_an_epoch_changes_nothing(name, tmp_path):
-    whole, stopped, other = (make_trial(tmp_path / w, world(), name, **LIGHT | {"epochs": 3, "seed": s}) for w, s in (("a", 0), ("b", 0), ("c", 1)))
+    places = (("a", 0), ("b", 0), ("c", 1))
+    whole, stopped, other = (make_trial(tmp_path / w, world(), name, **LIGHT | {"epochs": 3, "seed": s}) for w, s in places)
     run_trial(whole, threads=1, corpus=world())
     run_trial(other, threads=1, corpus=world())
     assert bytes_of(whole) != bytes_of(other)

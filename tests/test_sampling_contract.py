@@ -19,6 +19,7 @@ from core.sampling import (
     pickers,
     positives,
     positives_extract,
+    positives_log,
     positives_passages,
     positives_queries,
     positives_spans,
@@ -41,7 +42,7 @@ ALL = [piece for pieces in FAMILIES.values() for piece in pieces]
 
 
 MODULES = [batch, filters, pickers, positives, schedule, signal, sources, windows]
-MODULES += [positives_extract, positives_passages, positives_queries, positives_spans]
+MODULES += [positives_extract, positives_log, positives_passages, positives_queries, positives_spans]
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -34,7 +34,7 @@ def warnings(corpus: Corpus, recipe: Recipe, batch_size: int | None = None) -> l
     found = []
     n_pairs = corpus.splits["train"].only_positive().n_pairs if "train" in corpus.splits else 0
     n_answers = len(np.unique(corpus.splits["train"].only_positive().doc_rows)) if n_pairs else 0
-    if recipe.positives.makes_queries and not recipe.positives.uses_labels:
+    if not recipe.positives.uses_labels:
         n_pairs, n_answers = 0, corpus.n_documents  # how many pairs the texts give is told when they are made
     for i, lane in enumerate(recipe.mined, 1):
         if not lane.source.is_redrawn and lane.window.first <= corpus.n_documents < lane.window.last:

@@ -45,7 +45,10 @@ def mine_to_file(
             )
         return kept[which]
 
-    context = MiningContext(corpus, vectors_of)
+    missing = recipe.positives.obstacle(corpus)
+    if missing:
+        raise ParameterError(missing)
+    context = MiningContext(recipe.positives.trained_corpus(corpus), vectors_of)
     query_rows = np.unique(recipe.positives.pairs(context)[0])
     if len(query_rows) == 0:
         raise ParameterError("The corpus has no training query with a positive. Add judged pairs to qrels/train.tsv.")

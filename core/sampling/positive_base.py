@@ -36,8 +36,12 @@ class Positives(Piece):
         """Why this corpus gives no pairs, with the remedy; "" where it does."""
         return ""
 
+    def about_labels(self) -> str:
+        """What the training labels are to this piece, in a sentence."""
+        return "The training labels are used." if self.uses_labels else "No label is used to make or to train on them."
+
     def trained_corpus(self, corpus: Corpus) -> Corpus:
-        """The corpus whose training split is what this piece trains on; the corpus itself for most."""
+        """The corpus whose training split is what this piece trains on; the corpus itself for most. Rows stay."""
         return corpus
 
 

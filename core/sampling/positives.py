@@ -9,6 +9,7 @@ import numpy as np
 from core.params import Citation, param
 from core.sampling.positive_base import MadePairs, PositiveBuilder, Positives
 from core.sampling.positives_extract import SalientExtract, SalientSpans, TitleAsQuery
+from core.sampling.positives_log import Clicked, HardPositives
 from core.sampling.positives_passages import NeighbouringPieces, RecurringSpans
 from core.sampling.positives_queries import QueryClusters, SparLambda
 from core.sampling.positives_spans import ContiguousSpans, InverseCloze, RandomCrops, WordNoise
@@ -43,6 +44,8 @@ class Labelled(Positives):
 
 POSITIVES: tuple[type[Positives], ...] = (
     Labelled,
+    Clicked,
+    HardPositives,
     InverseCloze,
     RandomCrops,
     WordNoise,

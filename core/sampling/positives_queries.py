@@ -15,10 +15,13 @@ from core.sampling.positives_extract import static_encoder
 from core.sampling.text_units import STOP_WORDS, sentences
 from core.search.words import tokenize
 
+#: The split that keeps the labels of a corpus whose training split is another one's find, so that they stay known.
+LABELLED = "train (labels)"
+
 
 def open_queries(corpus: Corpus) -> np.ndarray:
     """Rows of the queries that evaluate nothing: all but those with a judgement in another split than train; int64, ascending."""
-    held_out = [table.pairs()[0] for name, table in corpus.splits.items() if name != "train"]
+    held_out = [table.pairs()[0] for name, table in corpus.splits.items() if name not in ("train", LABELLED)]
     return np.setdiff1d(np.arange(corpus.n_queries), np.concatenate(held_out) if held_out else [])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.sampling.batch import InBatch, MoCo
 from core.sampling.positives_extract import AUGTRIEVER, SalientExtract, SalientSpans, TitleAsQuery
+from core.sampling.positives_log import EBR, Clicked, HardPositives
 from core.sampling.positives_passages import NeighbouringPieces, RecurringSpans
 from core.sampling.positives_queries import QueryClusters, SparLambda
 from core.sampling.positives_spans import ContiguousSpans, InverseCloze, RandomCrops, WordNoise
@@ -11,6 +12,31 @@ from core.sampling.preset import Preset
 from core.sampling.recipe import Recipe
 
 FROM_OTHER_POSITIVES = (
+    Preset(
+        name="clicked",
+        title="Clicked positives",
+        family="positives",
+        lesson="What was clicked for a query in the log is its positive, whatever the labels say.\n"
+        "The positives of Facebook's search. Position bias comes with them: the first results are looked at most and clicked most, and "
+        "what the old ranking never showed cannot be learned. Labels only keep known answers from serving as negatives.",
+        source=EBR,
+        recipe=Recipe(positives=Clicked()),
+        cost="free",
+        difficulty="easy",
+    ),
+    Preset(
+        name="hard-positives",
+        title="Hard positives",
+        family="positives",
+        lesson="Clicks, and the likely targets of sessions in which nothing was clicked.\n"
+        "A failed session names a query that the old ranking served badly, so its target teaches more than another click. "
+        "Targets are found by clicks of other sessions and so inherit their position bias; what a failed session showed near the "
+        "top and nobody clicked is left out.",
+        source=EBR,
+        recipe=Recipe(positives=HardPositives()),
+        cost="low",
+        difficulty="medium",
+    ),
     Preset(
         name="inverse-cloze",
         title="Inverse cloze task",

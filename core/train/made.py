@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from core.corpus.corpus import Corpus
-from core.errors import ParameterError
 from core.sampling.context import MiningContext, identical_groups
 from core.sampling.positive_base import MadePairs, PositiveBuilder
 from core.sampling.recipe import Recipe
@@ -77,9 +76,6 @@ class Made:
 
 
 def make_pairs(recipe: Recipe, context: MiningContext, stepper: Stepper, seed: int) -> Made | None:
-    """The pairs that the recipe's positives make; None where they are the corpus's own. Raises ParameterError."""
+    """The pairs that the recipe's positives make; None where they are the corpus's own."""
     builder = recipe.positives
-    reason = builder.obstacle(context.corpus) or recipe.lanes_obstacle()
-    if reason:
-        raise ParameterError(reason)
     return Made(builder, context, stepper, seed) if isinstance(builder, PositiveBuilder) else None

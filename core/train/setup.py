@@ -76,14 +76,19 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
     encoder = make_encoder(config.encoder)
     if recipe.batch.uses_key_encoder and getattr(encoder, "towers", "shared") != "shared":
         raise ParameterError("MoCo needs shared towers: its key encoder follows the query side. Set encoder.towers=shared.")
+    obstacle = recipe.positives.obstacle(corpus) or recipe.lanes_obstacle()
+    if obstacle:
+        raise ParameterError(obstacle)
     doc_texts, query_texts = corpus.document_texts(), corpus.query_texts()
     model = encoder.build(doc_texts, config.seed)
     doc_tokens, query_tokens = model.tokenize(doc_texts), model.tokenize(query_texts)
     stepper = Stepper(recipe, model, config.learning_rate, query_tokens, doc_tokens)
     cross = folder.parent.parent / "cache" / "cross" if folder.parent.name == "trials" else None
-    index = CorpusIndex(corpus, cross_folder=cross, seed=config.seed)
+    # What is trained on stands in the training split, so that masks and lanes know it; evaluation keeps the corpus itself.
+    trained = recipe.positives.trained_corpus(corpus)
+    index = CorpusIndex(trained, cross_folder=cross, seed=config.seed)
     judged = _judged(config, index, folder)
-    context = MiningContext(corpus, CurrentVectors(stepper, corpus, folder.parent).of, index, judged)
+    context = MiningContext(trained, CurrentVectors(stepper, corpus, folder.parent).of, index, judged)
     made = make_pairs(recipe, context, stepper, config.seed)
     if made is not None:
         query_rows, positive_rows = made.query_rows, made.pairs.doc_rows

@@ -59,11 +59,10 @@ def _about(corpus: Corpus, positives: Positives, shown: Shown, seed: int) -> Non
             icon=":material/info:",
         )
         return
-    labels = "The training labels are used." if positives.uses_labels else "No label is used to make or to train on them."
     st.caption(
         f"{n:,} pairs for {len(set(shown.pairs.doc_rows.tolist())):,} of {corpus.n_documents:,} documents. A query has {shown.n_words:.0f} "
         f"words, its positive {shown.n_doc_words:.0f}, and {shown.shared:.0%} of a query's words (common ones left out) stand in its "
-        f"positive; marked below. {labels} Shown: {len(shown.chosen)} of the first epoch of a training with seed {seed}."
+        f"positive; marked below. {positives.about_labels()} Shown: {len(shown.chosen)} of the first epoch of a training with seed {seed}."
     )
 
 
