@@ -129,6 +129,12 @@ def mine(options: Namespace) -> Answer:
     return summary
 
 
+def write(options: Namespace) -> Answer:
+    """Have a model write training texts, after an estimate and a yes; or make negatives by rule."""
+    from core.lab.llm_writer import write_command
+    return write_command(_corpus(options)[1], options, say=lambda line: print(line, flush=True))
+
+
 def doctor(options: Namespace) -> Answer:
     """Examine a corpus and tell every finding, the severest first."""
     from core.audit.doctor import examine, report

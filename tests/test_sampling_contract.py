@@ -23,10 +23,12 @@ from core.sampling import (
     positives_passages,
     positives_queries,
     positives_spans,
+    positives_written,
     schedule,
     signal,
     sources,
     windows,
+    written,
 )
 from core.sampling.context import MiningContext, Vectors
 from core.sampling.filters import FILTERS
@@ -42,7 +44,7 @@ ALL = [piece for pieces in FAMILIES.values() for piece in pieces]
 
 
 MODULES = [batch, filters, pickers, positives, schedule, signal, sources, windows]
-MODULES += [positives_extract, positives_log, positives_passages, positives_queries, positives_spans]
+MODULES += [positives_extract, positives_log, positives_passages, positives_queries, positives_spans, positives_written, written]
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -115,8 +115,9 @@ def test_equal_seeds_give_equal_bytes_and_a_stop_changes_nothing(recipe, tmp_pat
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_trains_for_one_epoch(name, tmp_path, tiny_corpus):
     folder = make_trial(tmp_path / name, tiny_corpus, name, epochs=1)
-    missing = PRESETS[name].recipe.positives.obstacle(tiny_corpus)
-    if missing:  # passages, an impression log: the tiny corpus has none, so it must say what to add
+    recipe = PRESETS[name].recipe
+    missing = recipe.positives.obstacle(tiny_corpus) or recipe.written.obstacle(tiny_corpus)
+    if missing:  # passages, an impression log, a file of written texts: the tiny corpus has none, so it must say what to add
         with pytest.raises(ParameterError, match=re.escape(missing)):
             run_trial(folder, threads=1, corpus=tiny_corpus)
         return

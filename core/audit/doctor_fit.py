@@ -26,7 +26,11 @@ def obstacles(corpus: Corpus, recipe: Recipe) -> list[str]:
                 f"Lane {i}: rank window {lane.window.first}-{lane.window.last} begins behind the last of this "
                 f"corpus's {corpus.n_documents:,} documents. Lower its first rank."
             )
-    return found + [reason for reason in (recipe.positives.obstacle(corpus), recipe.lanes_obstacle()) if reason]
+    return found + [reason for reason in _reasons(corpus, recipe) if reason]
+
+
+def _reasons(corpus: Corpus, recipe: Recipe) -> tuple[str, ...]:
+    return recipe.positives.obstacle(corpus), recipe.lanes_obstacle(), recipe.written.obstacle(corpus)
 
 
 def warnings(corpus: Corpus, recipe: Recipe, batch_size: int | None = None) -> list[str]:

@@ -13,6 +13,7 @@ from core.sampling.positives_log import Clicked, HardPositives
 from core.sampling.positives_passages import NeighbouringPieces, RecurringSpans
 from core.sampling.positives_queries import QueryClusters, SparLambda
 from core.sampling.positives_spans import ContiguousSpans, InverseCloze, RandomCrops, WordNoise
+from core.sampling.positives_written import GeneratedQueries, Paraphrases
 
 __all__ = ["POSITIVES", "Labelled", "MadePairs", "PositiveBuilder", "Positives"]
 
@@ -57,4 +58,6 @@ POSITIVES: tuple[type[Positives], ...] = (
     SalientExtract,
     QueryClusters,
     SparLambda,
+    GeneratedQueries,
+    Paraphrases,
 )

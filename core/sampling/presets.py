@@ -8,7 +8,7 @@ from core.sampling.batch import DPR, BandInBatch, HardestInBatch, InBatch, MoCo,
 from core.sampling.pickers import Top, Uniform
 from core.sampling.preset import FAMILY_TITLES, Preset
 from core.sampling.presets_denoised import DENOISED
-from core.sampling.presets_positives import FROM_OTHER_POSITIVES
+from core.sampling.presets_positives import FROM_OTHER_POSITIVES, SYNTHETIC
 from core.sampling.recipe import Lane, Recipe
 from core.sampling.schedule import EverySteps
 from core.sampling.signal import Triplet
@@ -215,6 +215,7 @@ _ALL = (
         difficulty="hard",
     ),
     *DENOISED,
+    *SYNTHETIC,
     *FROM_OTHER_POSITIVES,
 )
 

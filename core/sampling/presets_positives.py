@@ -8,8 +8,61 @@ from core.sampling.positives_log import EBR, Clicked, HardPositives
 from core.sampling.positives_passages import NeighbouringPieces, RecurringSpans
 from core.sampling.positives_queries import QueryClusters, SparLambda
 from core.sampling.positives_spans import ContiguousSpans, InverseCloze, RandomCrops, WordNoise
+from core.sampling.positives_written import GPL, GeneratedQueries, Paraphrases
 from core.sampling.preset import Preset
 from core.sampling.recipe import Recipe
+from core.sampling.written import SYNEG, Counterfactuals, NegativesFromFile
+
+SYNTHETIC = (
+    Preset(
+        name="counterfactuals",
+        title="Rule-made counterfactuals",
+        family="synthetic",
+        lesson="A positive with a name, a date or a number exchanged is a negative, beside the batch's own.\n"
+        "Made by rule, offline, for nothing. The text keeps nearly every word and is no answer any more - where the rule hit what was "
+        "asked for. Encoders that average words hardly see one that changed; those that read in order gain more.",
+        source=SYNEG,
+        recipe=Recipe(batch=InBatch(shared_negatives=False), written=Counterfactuals()),
+        cost="low",
+        difficulty="easy",
+    ),
+    Preset(
+        name="llm-negatives",
+        title="SyNeg: negatives written by a model",
+        family="synthetic",
+        lesson="A language model writes texts that look like an answer and are none; they join the query's negatives.\n"
+        "'negspace write --kind negatives' asks a chat endpoint, after it has said what that costs, and any file of texts will do. "
+        "Every such text is marked synthetic and is never searched. Whether the model wrote an answer after all, nobody checks but you.",
+        source=SYNEG,
+        recipe=Recipe(batch=InBatch(shared_negatives=False), written=NegativesFromFile()),
+        cost="high",
+        difficulty="medium",
+    ),
+    Preset(
+        name="generated-queries",
+        title="GPL: generated queries",
+        family="synthetic",
+        lesson="A language model writes queries for each document; they are trained on in place of labels.\n"
+        "'negspace write --kind queries' asks a chat endpoint; a file of doc-id and text will do. The first half of GPL: its mined "
+        "negatives and their weighing by a cross-encoder are not part of it.",
+        source=GPL,
+        recipe=Recipe(positives=GeneratedQueries()),
+        cost="high",
+        difficulty="medium",
+    ),
+    Preset(
+        name="paraphrases",
+        title="Paraphrased queries",
+        family="synthetic",
+        lesson="Labelled queries are asked in the words of a language model, too.\n"
+        "Each epoch a pair takes the query itself or one of its paraphrases. 'negspace write --kind paraphrases' asks a chat endpoint; "
+        "a file of query-id and text will do. A paraphrase that drifts makes a wrong label.",
+        source=GPL,
+        recipe=Recipe(positives=Paraphrases()),
+        cost="high",
+        difficulty="easy",
+    ),
+)
 
 FROM_OTHER_POSITIVES = (
     Preset(

@@ -16,6 +16,7 @@ from core.sampling.schedule import SCHEDULES, Once, Schedule
 from core.sampling.signal import SIGNALS, InfoNCE, Signal
 from core.sampling.sources import SOURCES, RandomCorpus, Source
 from core.sampling.windows import WINDOWS, RankWindow
+from core.sampling.written import WRITTEN, NoWritten, WrittenNegatives
 
 #: Every piece of every family, by the slot of a recipe that it fits.
 FAMILIES: dict[str, tuple[type[Piece], ...]] = {
@@ -27,6 +28,7 @@ FAMILIES: dict[str, tuple[type[Piece], ...]] = {
     "picker": PICKERS,
     "schedule": SCHEDULES,
     "signal": SIGNALS,
+    "written": WRITTEN,
 }
 
 
@@ -102,16 +104,20 @@ def lane_params() -> tuple[Param, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """positives + batch + mined lanes + schedule + signal."""
+    """positives + batch + mined lanes + schedule + signal, and perhaps written negatives.
+
+    ``written`` is left out of the dictionary where nothing is written, so that recipes from before it keep their keys.
+    """
 
     positives: Positives = dataclasses.field(default_factory=Labelled)
     batch: BatchNegatives = dataclasses.field(default_factory=InBatch)
     mined: tuple[Lane, ...] = ()
     schedule: Schedule = dataclasses.field(default_factory=Once)
     signal: Signal = dataclasses.field(default_factory=InfoNCE)
+    written: WrittenNegatives = dataclasses.field(default_factory=NoWritten)
 
     def __post_init__(self) -> None:
-        if not self.mined and not self.batch.gives_negatives:
+        if not self.mined and not self.batch.gives_negatives and not self.written.gives_negatives:
             raise ParameterError("Recipe has no negatives. Add a mined lane, or batch negatives such as in-batch.")
 
     @property
@@ -130,8 +136,15 @@ class Recipe:
         return max((lane.depth for lane in self.mined), default=0)
 
     def lanes_obstacle(self) -> str:
-        """Why the lanes cannot mine for queries that the positives make; "" where nothing is in the way."""
-        if not self.positives.makes_queries or not self.mined:
+        """Why lanes or written negatives cannot serve queries that the positives make; "" where nothing is in the way."""
+        if not self.positives.makes_queries:
+            return ""
+        if self.written.gives_negatives:
+            return (
+                f"{self.positives.title} makes its own queries, and the written negatives ({self.written.title}) belong to the corpus's. "
+                "Leave them out, or choose labelled positives."
+            )
+        if not self.mined:
             return ""
         named = ", ".join(lane.source.title for lane in self.mined)
         return (
@@ -144,7 +157,7 @@ class Recipe:
         found: list[Piece] = [self.positives, self.batch]
         for lane in self.mined:
             found += [lane.source, *([] if lane.source.is_redrawn else [lane.window]), *lane.filters, lane.picker]
-        return [*found, self.schedule, self.signal]
+        return [*found, self.schedule, self.signal, *([self.written] if self.written.gives_negatives else [])]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; :meth:`from_dict` gives the same recipe back."""
@@ -154,12 +167,13 @@ class Recipe:
             "mined": [lane.to_dict() for lane in self.mined],
             "schedule": self.schedule.to_dict(),
             "signal": self.signal.to_dict(),
+            **({"written": self.written.to_dict()} if self.written.gives_negatives else {}),
         }
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Recipe:
         """The recipe that :meth:`to_dict` wrote; raises ParameterError."""
-        slots = ("positives", "batch", "schedule", "signal")
+        slots = ("positives", "batch", "schedule", "signal", "written")
         _refuse_unknown("Recipe", data, {*slots, "mined"})
         made: dict[str, Any] = {slot: make_piece(FAMILIES[slot], data[slot], slot) for slot in slots if slot in data}
         return cls(mined=tuple(Lane.from_dict(lane) for lane in data.get("mined", ())), **made)
@@ -170,6 +184,8 @@ class Recipe:
         parts = [*own, self.batch.summary(), *(lane.summary() for lane in self.mined)]
         if any(lane.source.is_dynamic for lane in self.mined):
             parts.append(self.schedule.summary().lower())
+        if self.written.gives_negatives:
+            parts.append(f"{self.written.per_query} x {self.written.summary()}")
         return " + ".join(parts) + f"; {self.signal.summary()}"
 
 

@@ -13,8 +13,8 @@ from core.sampling.recipe import FAMILIES, Lane, Recipe, lane_params
 def apply_settings(recipe: Recipe, settings: Iterable[str]) -> Recipe:
     """The recipe with each ``piece.field=value`` applied in order; raises ParameterError.
 
-    ``piece`` is a slot (``signal``, ``batch``, ``schedule``, ``positives``; ``source``, ``window``, ``filters``, ``picker``, ``mined``
-    for every lane, ``mined.0.picker`` for one) or a piece's key (``simans.a=20``). A slot set to a key replaces the piece:
+    ``piece`` is a slot (``signal``, ``batch``, ``schedule``, ``positives``, ``written``; ``source``, ``window``, ``filters``, ``picker``,
+    ``mined`` for every lane, ``mined.0.picker`` for one) or a piece's key (``simans.a=20``). A slot set to a key replaces the piece:
     ``signal=triplet``.
     """
     for setting in settings:
@@ -27,7 +27,7 @@ def apply_settings(recipe: Recipe, settings: Iterable[str]) -> Recipe:
 
 def _apply(recipe: Recipe, path: str, text: str) -> Recipe:
     parts = path.split(".")
-    if parts[0] in ("positives", "batch", "schedule", "signal"):
+    if parts[0] in ("positives", "batch", "schedule", "signal", "written"):
         piece = _changed(getattr(recipe, parts[0]), parts[0], parts[1:], text)
         return dataclasses.replace(recipe, **{parts[0]: piece})
     if parts[0] == "mined" and len(parts) > 1 and parts[1].isdigit():
@@ -64,7 +64,7 @@ def _by_key(recipe: Recipe, parts: list[str], text: str, path: str) -> Recipe:
         )
         for lane in recipe.mined
     )
-    slots = {slot: change(getattr(recipe, slot)) for slot in ("positives", "batch", "schedule", "signal")}
+    slots = {slot: change(getattr(recipe, slot)) for slot in ("positives", "batch", "schedule", "signal", "written")}
     if not found:
         keys = ", ".join(sorted({p.key for p in recipe.pieces()}))
         raise ParameterError(f"--set {path}: the recipe has no piece {parts[0]!r}. It has: {keys}.")

@@ -21,13 +21,14 @@ from core.train.made import Made, make_pairs
 from core.train.negatives import Negatives
 from core.train.step import Batch, Stepper
 from core.train.vectors import CurrentVectors
+from core.train.written import Extra, with_own_files
 
 
 @dataclass
 class Setup:
     """The parts of a trial; ``query_rows``, ``positive_rows`` int64 (N,) are the training pairs, ``positions`` int64 (N,) each
     pair's place among the distinct training queries. ``protected``, ``light``: as a Batch has them, for the distinct queries.
-    ``made``: pairs that the recipe makes without labels; then each pair is a query of its own."""
+    ``made``: pairs that the recipe makes without labels; then each pair is a query of its own. ``extra``: written negatives."""
 
     recipe: Recipe
     corpus: Corpus
@@ -45,9 +46,12 @@ class Setup:
     snapshot_steps: set[int]
     test_rows: np.ndarray
     made: Made | None = None
+    extra: Extra | None = None
 
     def begin_epoch(self, epoch: int) -> None:
         """Make what is made anew each epoch; before the epoch's first step, and when a trial goes on in the middle of one."""
+        if self.extra is not None:
+            self.extra.begin(epoch)
         if self.made is not None:
             self.made.begin(epoch)
             self.query_rows, self.positive_rows, self.protected = self.made.query_rows, self.made.pairs.doc_rows, self.made.protected
@@ -56,6 +60,8 @@ class Setup:
         """The batch of the pairs at ``chosen``."""
         positions = self.positions[chosen]
         mined_rows, texts = self.negatives.rows[positions], None
+        if self.extra is not None:
+            mined_rows = np.concatenate([mined_rows, self.extra.rows[positions]], 1)
         if self.made is not None:
             mined_rows = self.made.pairs.negative_rows[chosen]
             texts = None if self.made.positive_texts is None else self.made.positive_texts[chosen]
@@ -72,11 +78,11 @@ class Setup:
 
 def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWriter) -> Setup:
     """Check the corpus against the configuration and build every part; raises ParameterError with the remedy."""
-    recipe = config.recipe_value
+    recipe = with_own_files(config.recipe_value, folder)
     encoder = make_encoder(config.encoder)
     if recipe.batch.uses_key_encoder and getattr(encoder, "towers", "shared") != "shared":
         raise ParameterError("MoCo needs shared towers: its key encoder follows the query side. Set encoder.towers=shared.")
-    obstacle = recipe.positives.obstacle(corpus) or recipe.lanes_obstacle()
+    obstacle = recipe.positives.obstacle(corpus) or recipe.lanes_obstacle() or recipe.written.obstacle(corpus)
     if obstacle:
         raise ParameterError(obstacle)
     doc_texts, query_texts = corpus.document_texts(), corpus.query_texts()
@@ -115,6 +121,12 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
             text=f"The recipe looks {recipe.depth} ranks deep, the corpus has {corpus.n_documents} documents; all of them are looked at.",
         )
     distinct, positions = np.unique(query_rows, return_inverse=True)
+    protected = context.protected.padded(distinct) if made is None else made.protected
+    extra = None
+    if recipe.written.gives_negatives:
+        extra = Extra(recipe, context, stepper, distinct, config.seed, folder)
+        protected = np.concatenate([protected, extra.foreign], 1)
+        events.write("log", text=extra.sentence())
     steps = -(-len(query_rows) // batch_size)
     return Setup(
         recipe=recipe,
@@ -125,7 +137,7 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
         query_rows=query_rows,
         positive_rows=positive_rows,
         positions=positions.reshape(-1),
-        protected=context.protected.padded(distinct) if made is None else made.protected,
+        protected=protected,
         light=None if made is not None or judged is None or not judged.light.n_pairs else judged.light.padded(distinct),
         light_weight=config.verdict_weight,
         batch_size=batch_size,
@@ -133,6 +145,7 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
         snapshot_steps=set(np.linspace(0, config.epochs, min(config.snapshots, config.epochs + 1)).round().astype(int) * steps),
         test_rows=corpus.split_query_rows("test"),
         made=made,
+        extra=extra,
     )
 
 

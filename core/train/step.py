@@ -62,7 +62,7 @@ class Stepper:
         self.n_done = 0
         self.state = recipe.batch.start(model.dim)
         self.key_model = model.clone() if recipe.batch.uses_key_encoder else None
-        weights = np.concatenate([np.full(lane.per_query, lane.weight) for lane in recipe.mined] or [np.empty(0)])
+        weights = np.concatenate([np.full(own.per_query, own.weight) for own in (*recipe.mined, recipe.written)])
         self.log_weights = None if (weights == 1).all() else torch.from_numpy(np.log(np.maximum(weights, 1e-30))).float()
 
     def step(self, batch: Batch) -> StepReport:

@@ -25,6 +25,7 @@ SLOT_HELP = {
     "schedule": "When lanes that ask the model in training are mined again.",
     "signal": "The loss: what a positive and its negatives tell the model.",
     "positives": "Where the pairs of a query and its answer come from.",
+    "written": "Synthetic negatives beside the others: made by rule, or from a file that a model or a person wrote.",
 }
 
 
@@ -35,20 +36,21 @@ def compose(session: Session, recipe: Recipe, trials: dict[str, str]) -> Recipe:
     """
     draft = _draft(recipe)
     encoder = encoder_of(session.link)
-    names = [name for name in ("positives", "batch", "schedule", "signal") if len(FAMILIES[name]) > 1]
-    cells = st.columns([*(1.4 if name == "signal" else 1 for name in names), 1.4], gap="small")
-    for cell, name in zip(cells, names, strict=False):
-        with cell:
-            draft[name] = slot(
-                name.capitalize(),
-                FAMILIES[name],
-                draft[name],
-                f"recipe.{name}",
-                because=batch_reasons(encoder) if name == "batch" else None,
-                help=SLOT_HELP[name],
-            )
-    with cells[-1]:
-        choose_encoder(session.link, "recipe.encoder")
+    for names in (("batch", "schedule", "signal"), ("positives", "written")):
+        cells = st.columns([*(1.4 if name == "signal" else 1 for name in names), *([1.4] if names[0] == "batch" else [])], gap="small")
+        for cell, name in zip(cells, names, strict=False):
+            with cell:
+                draft[name] = slot(
+                    name.capitalize(),
+                    FAMILIES[name],
+                    draft.get(name) or recipe.written.to_dict(),  # only what is written may be left out of a recipe
+                    f"recipe.{name}",
+                    because=batch_reasons(encoder) if name == "batch" else None,
+                    help=SLOT_HELP[name],
+                )
+        if names[0] == "batch":
+            with cells[-1]:
+                choose_encoder(session.link, "recipe.encoder")
     removed = None
     for i, lane in enumerate(draft["mined"]):
         if _lane(i, lane, trials):
