@@ -111,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     compare = commands.add_parser("compare", parents=[everywhere, place], help="compare finished trials")
     compare.add_argument("trials", nargs="+", metavar="TRIAL", help="a trial's folder, or its id in the workspace")
     compare.add_argument("--truth", action="store_true", help="judged by the corpus's fuller judgements too (audit only)")
+    compare.add_argument("--joined", action="store_true", help="two trials: their vectors joined, [first; w x second] (SPAR)")
     export = commands.add_parser("export", parents=[everywhere, place], help="write a trial's negatives, labels or ranking for other tools")
     export.add_argument("trial", metavar="TRIAL", help="a trial's folder, or its id in the workspace")
     export.add_argument("--format", required=True, metavar="NAME", help=EXPORTS)

@@ -174,6 +174,10 @@ def compare(options: Namespace) -> Answer:
     if options.truth:
         print("\nJudged by the truth instead of the labels (audit only):")
         answer["truth"] = _comparison(compare_trials(trials, against_truth=True))
+    if options.joined:
+        from core.audit.joined import joined_answer
+        from core.corpus.load import load_corpus
+        answer["joined"] = joined_answer(trials, load_corpus(trials[0].config.corpus, cache=workspace.corpora), say=print)
     return answer
 
 
@@ -191,10 +195,9 @@ def _comparison(comparison) -> dict[str, Any]:
                  "low": difference.low, "high": difference.high, "p": difference.p, "p_holm": p, "n_queries": difference.n_queries}
             )
             if measure == MEASURES[0]:
-                band = f"[{difference.low:+.4f}, {difference.high:+.4f}]"
                 print(
-                    f"{other} - {comparison.systems[0].name}: {measure} {difference.mean:+.4f} {band}, "
-                    f"p = {difference.p:.4f}, Holm {p:.4f}, n = {difference.n_queries}"
+                    f"{other} - {comparison.systems[0].name}: {measure} {difference.mean:+.4f} [{difference.low:+.4f}, "
+                    f"{difference.high:+.4f}], p = {difference.p:.4f}, Holm {p:.4f}, n = {difference.n_queries}"
                 )
     systems = [
         {"name": s.name, "kind": s.kind, "metrics": {m: s.band(m).mean for m in MEASURES}, "seconds": s.seconds} for s in comparison.systems
@@ -222,15 +225,13 @@ def bundle(options: Namespace) -> Answer:
     from core.lab.workspace import Workspace
 
     workspace = Workspace(options.workspace or None)
-    folder = _trial_folder(workspace, options.trial)
-    return bundle_file(workspace, folder, Path(options.out), with_corpus=options.with_corpus, say=print)
+    return bundle_file(workspace, _trial_folder(workspace, options.trial), Path(options.out), with_corpus=options.with_corpus, say=print)
 
 
 def open(options: Namespace) -> Answer:  # the command's name; nothing here reads files
     """Open a bundle in the workspace."""
     from core.lab.exchange import open_file
     from core.lab.workspace import Workspace
-
     return open_file(Workspace(options.workspace or None), Path(options.bundle), say=print)
 
 
@@ -261,8 +262,7 @@ def serve(options: Namespace) -> Answer:
     if found is None or found.origin is None:
         raise UserError("app.py was not found beside the core. Install the product with 'pip install .' or run in its folder.")
     app = Path(found.origin)
-    environment = dict(os.environ)
-    environment["PYTHONPATH"] = os.pathsep.join(p for p in (str(app.parent), environment.get("PYTHONPATH")) if p)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in (str(app.parent), os.environ.get("PYTHONPATH")) if p)}
     if options.workspace:
         environment["NEGSPACE_WORKSPACE"] = str(Path(options.workspace).resolve())
     # The code does not change while it serves: watching a folder that holds .venv costs thousands of watches.

@@ -32,7 +32,8 @@ class SparLambda(PositiveBuilder):
     How: every query is searched with BM25 once; of its first fifty the ten best are positives, one drawn each epoch, and
     the last five hard negatives. No label is read: queries are those of the corpus that are not held out, or, where
     there are none, sentences of its documents. The result is SPAR's Lambda: it matches rare words that a dense model
-    blurs. To have both, join its vectors with another model's: [base; w Lambda] scores s_base + w s_Lambda.
+    blurs. To have both, join its vectors with another model's: [base; w Lambda] scores s_base + w s_Lambda
+    (`negspace compare BASE LAMBDA --joined`).
 
     Fails as a retriever of its own: it inherits BM25's blindness to other words for the same thing. With fewer than fifty
     hits the hard negatives are the last of what there is. The paper trains one Lambda on questions, one on sentences.
