@@ -7,7 +7,7 @@ from pages.ui import frame, page_button, plain
 from pages.ui.recipe_checks import obstacles, warnings
 from pages.ui.recipe_compose import compose
 from pages.ui.recipe_gallery import gallery, start_at_the_top
-from pages.ui.recipe_pairs import draw_pairs
+from pages.ui.recipe_pairs import draw_pairs, draw_written
 from pages.ui.recipe_pieces import encoder_of, encoder_text
 from pages.ui.recipe_preview import draw_preview
 from pages.ui.train_submit import queue_trials, tell_queued
@@ -78,5 +78,7 @@ with frame("Recipe", has_title=False) as session:
             st.warning(plain(sentence), icon=":material/warning:")
         if recipe.positives.key != "labelled" and not recipe.positives.obstacle(corpus):
             draw_pairs(session, corpus, recipe.positives)
+        if recipe.written.gives_negatives and not (recipe.written.obstacle(corpus) or recipe.lanes_obstacle()):
+            draw_written(session, corpus, recipe.written)
         if not recipe.positives.makes_queries and not any("qrels/train" in sentence for sentence in stops):
             draw_preview(session, corpus, recipe, encoder, finished)

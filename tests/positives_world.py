@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pyarrow as pa
 
@@ -61,3 +63,16 @@ def shuffled_labels(seed: int = 3) -> list[tuple[int, int]]:
     """The training queries, each with a document drawn at random."""
     rng = np.random.default_rng(seed)
     return [(q, int(rng.integers(len(PLACES) * PASSAGES))) for q in range(len(PLACES))]
+
+
+def with_file(piece, folder):
+    """The piece, reading a file of written texts for the corpus where it needs one."""
+    if not hasattr(piece, "file"):
+        return piece
+    path = folder / "texts.jsonl"
+    rows = documents()
+    lines = [{"kind": "query", "doc-id": row["doc_id"], "text": f"what about {row['title']}"} for row in rows]
+    lines += [{"kind": "paraphrase", "query-id": f"q{i}", "text": f"in other words {i}"} for i in range(6)]
+    lines += [{"kind": "negative", "query-id": f"q{i}", "text": f"not an answer {i}"} for i in range(6)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return piece.but(file=str(path))

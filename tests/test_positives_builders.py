@@ -11,7 +11,7 @@ from core.sampling.positive_base import PositiveBuilder
 from core.sampling.positives import POSITIVES
 from core.sampling.positives_spans import ContiguousSpans, InverseCloze, RandomCrops, WordNoise, noised
 from core.sampling.text_units import Units, sentences, share_of
-from tests.positives_world import world
+from tests.positives_world import with_file, world
 from tests.small import make_context, make_corpus
 
 BUILDERS = [piece for piece in POSITIVES if issubclass(piece, PositiveBuilder)]
@@ -49,14 +49,16 @@ def assert_pairs(piece, corpus):
 
 
 @pytest.mark.parametrize("piece", BUILDERS, ids=lambda p: p.key)
-def test_every_builder_keeps_the_contract(piece):
+def test_every_builder_keeps_the_contract(piece, tmp_path):
     corpus = world()
-    assert not piece().obstacle(corpus)
-    assert len(assert_pairs(piece(), corpus)) > 0
+    made = with_file(piece(), tmp_path)
+    assert not made.obstacle(corpus)
+    assert len(assert_pairs(made, corpus)) > 0
     assert piece.makes_queries and piece.lesson().count("\n\n") >= 1
-    assert assert_pairs(piece(), make_corpus(HOSTILE, ["q"], [(0, 0)])) is not None
+    if made == piece():  # a file is of one corpus
+        assert assert_pairs(made, make_corpus(HOSTILE, ["q"], [(0, 0)])) is not None
     with pytest.raises(ParameterError, match="makes its own queries"):
-        piece().pairs(make_context(corpus))
+        made.pairs(make_context(corpus))
 
 
 def test_units_cut_exactly_what_is_written():
@@ -148,6 +150,17 @@ def test_contiguous_spans_touch_and_do_not_overlap():
         assert first[-1] + 1 == second[0] and 5 <= len(first) <= 12 and 5 <= len(second) <= 12
         places[second[0]] += 1
     assert chisquare(places[5:26]).pvalue > 1e-3 and chisquare([n_first, 1200 - n_first]).pvalue > 1e-3
+
+
+def test_of_a_very_large_corpus_some_documents_are_drawn_always_the_same(monkeypatch):
+    from core.sampling import positives_spans
+
+    corpus = world()
+    monkeypatch.setattr(positives_spans, "MOST_DOCUMENTS", 7)
+    rows = drawn(RandomCrops(), corpus).doc_rows
+    assert len(rows) == 7 and rows.tolist() == sorted(set(rows.tolist())) == drawn(WordNoise(), corpus, seed=9).doc_rows.tolist()
+    made = drawn(WordNoise(probability=0.0), corpus)
+    assert list(made.query_texts) == corpus.document_texts(made.doc_rows)
 
 
 def test_joint_bounds_are_refused():

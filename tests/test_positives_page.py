@@ -79,6 +79,17 @@ def test_pairs_with_hard_negatives_or_labels_show_them(name, root, link):
     assert any("Hard negative" in str(c.value) for c in at.caption) == (name != "query-clusters")
 
 
+def test_synthetic_negatives_are_shown_and_marked(root, link):
+    at = page(root, corpus=link, recipe="counterfactuals")
+    assert not at.exception and not at.error
+    assert {"What was written against", "What it would pick"} <= {s.value for s in at.subheader}
+    assert "synthetic texts for 6 of 6 training queries" in words(at)
+    assert sum("synthetic, by rule" in str(m.value) for m in at.markdown) == 12
+    at = page(root, corpus=link, recipe="llm-negatives")
+    assert not at.exception and "negspace write" in words(at)
+    assert "What was written against" not in {s.value for s in at.subheader}
+
+
 def test_what_the_corpus_lacks_is_said(root, workspace, tiny_folder):
     at = page(root, corpus=known(tiny_folder), recipe="neighbouring-pieces")
     assert not at.exception and "fields 'source'" in words(at)

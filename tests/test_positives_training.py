@@ -19,7 +19,7 @@ from core.train.config import read_config
 from core.train.events import EventWriter
 from core.train.setup import prepare
 from core.train.trial import Stopped, run_trial
-from tests.positives_world import shuffled_labels, world
+from tests.positives_world import shuffled_labels, with_file, world
 from tests.small import make_corpus
 from tests.test_train_trial import bytes_of, events_of, make_trial
 
@@ -37,10 +37,12 @@ def result_of(folder, corpus):
 
 @pytest.mark.parametrize("name", LABEL_FREE)
 def test_training_without_labels_reads_no_label(name, tmp_path):
-    true = make_trial(tmp_path / "true", world(), name, **LIGHT)
+    recipe = PRESETS[name].recipe
+    recipe = dataclasses.replace(recipe, positives=with_file(recipe.positives, tmp_path))
+    true = make_trial(tmp_path / "true", world(), recipe, **LIGHT)
     results = [result_of(true, world())]
     for which, labels in (("permuted", shuffled_labels()), ("none", ())):
-        folder = make_trial(tmp_path / which, world(labels), name, **LIGHT)
+        folder = make_trial(tmp_path / which, world(labels), recipe, **LIGHT)
         results.append(result_of(folder, world(labels)))
         assert bytes_of(folder) == bytes_of(true)
     assert results[0] == results[1] == results[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from core.sampling.positive_base import MadePairs, PositiveBuilder
 from core.sampling.text_units import Units, sentences, share_of, titled
 
 MASK = "[MASK]"
+#: Documents that one training makes pairs of; of a larger corpus so many are drawn, always the same ones.
+MOST_DOCUMENTS = 200_000
 CONTRIEVER = Citation(
     "Izacard et al.", 2022, "Unsupervised Dense Information Retrieval with Contrastive Learning", "https://arxiv.org/abs/2112.09118"
 )
@@ -28,13 +31,16 @@ class Texts:
 
 def read_texts(context, least: int, *, with_title: bool) -> Texts:
     """The documents of at least ``least`` words. ``with_title``: the title is the first of the words, not kept apart."""
-    corpus = context.corpus
-    titles, texts = corpus.documents["title"].to_pylist(), corpus.documents["text"].to_pylist()
+    documents, n = context.corpus.documents, context.corpus.n_documents
+    rows = np.arange(n) if n <= MOST_DOCUMENTS else np.sort(np.random.default_rng(0).permutation(n)[:MOST_DOCUMENTS])
+    if n > MOST_DOCUMENTS:
+        documents = documents.select(["title", "text"]).take(rows)
+    titles, texts = documents["title"].to_pylist(), documents["text"].to_pylist()
     if with_title:
         titles, texts = [""] * len(texts), [titled(a, b) for a, b in zip(titles, texts, strict=True)]
     units = [Units(text) for text in texts]
-    kept = [row for row, own in enumerate(units) if len(own) >= least]
-    return Texts(np.array(kept, np.int64), [titles[row] for row in kept], [units[row] for row in kept])
+    kept = [place for place, own in enumerate(units) if len(own) >= least]
+    return Texts(rows[kept], [titles[place] for place in kept], [units[place] for place in kept])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +86,7 @@ def _span(units: Units, kind: str, rng: np.random.Generator) -> tuple[int, int]:
     found = sentences(units.text) if kind == "sentence" else []
     if len(found) > 1:
         start, end = found[rng.integers(len(found))]
-        first = int(np.searchsorted(units.starts, start))
-        last = int(np.searchsorted(units.starts, end))
+        first, last = bisect_left(units.starts, start), bisect_left(units.starts, end)
         if last > first:
             return first, last
     length = share_of(len(units), 0.1, 0.5, rng)

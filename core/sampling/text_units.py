@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from array import array
 
 import numpy as np
 
@@ -29,8 +30,9 @@ class Units:
     def __init__(self, text: str):
         found = [match.span() for match in _WORD.finditer(text)]
         self.text = text
-        self.starts = [start for start, _ in found]
-        self.ends = [end for _, end in found]
+        # Four bytes a place: a corpus of 200,000 documents is held in this form.
+        self.starts = array("i", [start for start, _ in found])
+        self.ends = array("i", [end for _, end in found])
 
     def __len__(self) -> int:
         return len(self.starts)

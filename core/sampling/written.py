@@ -21,6 +21,8 @@ SYNEG = Citation(
 )
 #: Purpose of the random stream of rule-made texts.
 WRITE = 43
+#: Documents in which names and numbers to exchange are looked for; of a larger corpus so many are drawn.
+MOST_SEARCHED = 50_000
 
 
 class WrittenNegatives(Piece):
@@ -84,7 +86,9 @@ class Counterfactuals(WrittenNegatives):
 
     def write(self, context, query_rows, seed):
         corpus = context.corpus
-        exchange = Exchange(corpus.document_texts())
+        n = corpus.n_documents
+        searched = np.arange(n) if n <= MOST_SEARCHED else np.sort(np.random.default_rng(0).permutation(n)[:MOST_SEARCHED])
+        exchange = Exchange(corpus.document_texts(searched))
         all_queries, all_docs = context.training_pairs
         own = np.isin(all_queries, query_rows)
         rng = np.random.default_rng([seed, WRITE])
