@@ -7,20 +7,17 @@ import json
 import numpy as np
 import pytest
 
-from core.audit.joined import CHOSEN_BY, WEIGHTS, choose_weight, joined, measure
+from core.audit.joined import WEIGHTS, cross_fitted, joined
 from core.cli import main
 from core.errors import ParameterError
-from core.evaluate.metrics import means
 from core.sampling.context import Vectors
-from tests.positives_world import world
 from tests.trained import train_tiny
 
 RNG = np.random.default_rng(7)
 
 
-def vectors(similarity: str, dim: int, corpus=None) -> Vectors:
-    n_queries, n_documents = (5, 9) if corpus is None else (corpus.n_queries, corpus.n_documents)
-    queries, documents = (RNG.normal(size=(n, dim)).astype(np.float32) for n in (n_queries, n_documents))
+def vectors(similarity: str, dim: int) -> Vectors:
+    queries, documents = (RNG.normal(size=(n, dim)).astype(np.float32) for n in (5, 9))
     return Vectors(queries, documents, similarity, "x")
 
 
@@ -35,14 +32,17 @@ def test_the_dot_product_of_joined_vectors_is_the_weighted_sum_of_both_scores(si
         joined(base, vectors("l2", 4), 1.0)
 
 
-def test_the_weight_is_the_best_of_the_training_queries_and_knows_no_test_label():
-    corpus = world()
-    base, more = vectors("cosine", 6, corpus), vectors("cosine", 5, corpus)
-    weight, split, found = choose_weight(base, more, corpus)
-    by_hand = [means(measure(joined(base, more, w), corpus, "train"))[CHOSEN_BY] for w in WEIGHTS]
-    assert found == by_hand and weight == WEIGHTS[int(np.argmax(by_hand))] and split == "train"
-    with pytest.raises(ParameterError, match="qrels/dev"):
-        choose_weight(base, more, world(()))
+def test_a_query_is_served_with_the_weight_that_other_queries_chose():
+    values = RNG.random((4, 31))
+    queries, served, chosen = cross_fitted(values, np.random.default_rng(3))
+    order = np.random.default_rng(3).permutation(31)
+    for half, other, weight in ((order[:15], order[15:], chosen[0]), (order[15:], order[:15], chosen[1])):
+        assert (served[half] == weight).all()
+        assert weight == max(range(4), key=lambda w: (np.mean([values[w, q] for q in other]), -w))
+    assert queries.tolist() == list(range(31))
+    spoilt = values.copy()
+    spoilt[2, order[:15]] = 9.0  # what the first half says does not move what it is served with
+    assert cross_fitted(spoilt, np.random.default_rng(3))[2][0] == chosen[0] and cross_fitted(spoilt, np.random.default_rng(3))[2][1] == 2
 
 
 def test_the_command_joins_two_trials(workspace, tiny_corpus, tiny_folder, capsys):
@@ -50,6 +50,6 @@ def test_the_command_joins_two_trials(workspace, tiny_corpus, tiny_folder, capsy
     assert main(["compare", *map(str, folders), "--joined", "--json"]) == 0
     words = capsys.readouterr().out
     answer = json.loads(words.splitlines()[-1])["joined"]
-    assert answer["weight"] in WEIGHTS and answer["chosen_on"] == "train" and 0 <= answer["metrics"]["RR@10"] <= 1
+    assert set(answer["weights"]) <= set(WEIGHTS) and "other half" in answer["chosen_on"] and 0 <= answer["metrics"]["RR@10"] <= 1
     assert "Joined vectors" in words and answer["difference"]["n_queries"] == 8
     assert main(["compare", str(folders[0]), "--joined"]) == 2

@@ -50,31 +50,53 @@ def measure(vectors: Vectors, corpus: Corpus, split: str) -> dict[str, np.ndarra
     return evaluate_vectors(vectors.queries[rows], vectors.documents, corpus.splits[split], rows, vectors.similarity, 0)[0]
 
 
-def choose_weight(base: Vectors, more: Vectors, corpus: Corpus, weights: Sequence[float] = WEIGHTS) -> tuple[float, str, list[float]]:
-    """(the weight with the best mean RR@10, the split it was chosen on, RR@10 of each); ties: the smaller weight.
+def best_weight(values: np.ndarray) -> int:
+    """The place of the weight with the best mean; ``values``: (weights, queries); ties: the smaller weight."""
+    return int(np.nanmean(values, axis=1).argmax())
 
-    Chosen on ``dev`` where the corpus has it, else on ``train``, whose labels a base may have been trained on: it then looks better
-    there than it is, and the weight comes out too small. Never on the queries that evaluate. Raises ParameterError without either.
+
+def cross_fitted(values: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """(places of the queries, the place of the weight that serves each, the weights chosen) for held-out queries in two halves.
+
+    ``values``: (weights, queries). Each half is served with the weight that is best on the other, so no query chooses for itself.
+    A model's own training queries would not do: a base that has learned them looks better there than it is, and w comes out too small.
     """
-    split = next((name for name in ("dev", "train") if len(corpus.split_query_rows(name))), "")
-    if not split:
-        raise ParameterError("The weight is chosen on a dev split or on training labels, and this corpus has neither. Add qrels/dev.tsv.")
-    found = [means(measure(joined(base, more, weight), corpus, split))[CHOSEN_BY] for weight in weights]
-    return weights[int(np.argmax(found))], split, found
+    order = rng.permutation(values.shape[1])
+    halves = order[: len(order) // 2], order[len(order) // 2 :]
+    chosen = [best_weight(values[:, halves[1]]), best_weight(values[:, halves[0]])]
+    served = np.empty(values.shape[1], np.int64)
+    for half, place in zip(halves, chosen, strict=True):
+        served[half] = place
+    return np.arange(values.shape[1]), served, chosen
 
 
 def joined_answer(trials: Sequence[TrialResults], corpus: Corpus, say: Callable[[str], None]) -> dict[str, Any]:
-    """``negspace compare BASE LAMBDA --joined``: the weight, the joined measures on held-out queries, and what they gain on the base."""
+    """``negspace compare BASE LAMBDA --joined``: the weight, the joined measures on held-out queries, and what they gain on the base.
+
+    The weight is chosen on a dev split where the corpus has one, else on one half of the held-out queries for the other.
+    """
     if len(trials) != 2:
         raise ParameterError(f"--joined takes two trials, the base and the one that joins it; got {len(trials)}.")
     base, more = (trial.vectors(corpus) for trial in trials)
-    weight, split, found = choose_weight(base, more, corpus)
-    both, alone = measure(joined(base, more, weight), corpus, "test"), measure(base, corpus, "test")
+    tried = [measure(joined(base, more, weight), corpus, "test") for weight in WEIGHTS]
+    alone = measure(base, corpus, "test")
+    if alone[CHOSEN_BY].size < 2:
+        raise ParameterError("Choosing a weight takes two held-out queries or more. Add judged pairs to qrels/test.tsv.")
+    if len(corpus.split_query_rows("dev")):
+        on_dev = np.stack([measure(joined(base, more, weight), corpus, "dev")[CHOSEN_BY] for weight in WEIGHTS])
+        chosen, by = [best_weight(on_dev)], "the dev queries"
+        queries, served = np.arange(alone[CHOSEN_BY].size), np.full(alone[CHOSEN_BY].size, chosen[0])
+    else:
+        queries, served, chosen = cross_fitted(np.stack([each[CHOSEN_BY] for each in tried]), np.random.default_rng(SEED))
+        by = "the other half of the held-out queries"
+    both = {name: np.stack([each[name] for each in tried])[served, queries] for name in MEASURES}
     gain = paired_randomisation(both[CHOSEN_BY], alone[CHOSEN_BY], rng=np.random.default_rng(SEED))
     values = {name: float(means(both)[name]) for name in MEASURES}
-    say(f"\nJoined vectors [first; w x second], w = {weight:g} chosen by {CHOSEN_BY} on the {split} queries:")
+    weights = [WEIGHTS[place] for place in chosen]
+    shown = " and ".join(f"{weight:g}" for weight in dict.fromkeys(weights))
+    say(f"\nJoined vectors [first; w x second], w = {shown}, chosen by {CHOSEN_BY} on {by}:")
     say("  ".join(f"{name} {value:.4f}" for name, value in values.items()))
     say(f"joined - first: {CHOSEN_BY} {gain.mean:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}], p = {gain.p:.4f}, n = {gain.n_queries}")
-    tried = dict(zip(map(str, WEIGHTS), map(float, found), strict=True))
+    of_each = {f"{weight:g}": float(means(each)[CHOSEN_BY]) for weight, each in zip(WEIGHTS, tried, strict=True)}
     difference = {"mean": gain.mean, "low": gain.low, "high": gain.high, "p": gain.p, "n_queries": gain.n_queries}
-    return {"weight": weight, "chosen_on": split, "tried": tried, "metrics": values, "difference": difference}
+    return {"weights": weights, "chosen_on": by, "of_each_weight": of_each, "metrics": values, "difference": difference}
