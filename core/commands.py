@@ -127,6 +127,12 @@ def mine(options: Namespace) -> Answer:
     return summary
 
 
+def write(options: Namespace) -> Answer:
+    """Have a model write training texts, after an estimate and a yes; or make negatives by rule."""
+    from core.lab.llm_writer import write_command
+    return write_command(_corpus(options)[1], options, say=lambda line: print(line, flush=True))
+
+
 def doctor(options: Namespace) -> Answer:
     """Examine a corpus and tell every finding, the severest first."""
     from core.audit.doctor import examine, report
@@ -167,6 +173,11 @@ def compare(options: Namespace) -> Answer:
     if options.truth:
         print("\nJudged by the truth instead of the labels (audit only):")
         answer["truth"] = print_comparison(compare_trials(trials, against_truth=True))
+    if options.joined:
+        from core.audit.joined import joined_answer
+        from core.corpus.load import load_corpus
+
+        answer["joined"] = joined_answer(trials, load_corpus(trials[0].config.corpus, cache=workspace.corpora), say=print)
     return answer
 
 
@@ -190,15 +201,13 @@ def bundle(options: Namespace) -> Answer:
     from core.lab.workspace import Workspace
 
     workspace = Workspace(options.workspace or None)
-    folder = _trial_folder(workspace, options.trial)
-    return bundle_file(workspace, folder, Path(options.out), with_corpus=options.with_corpus, say=print)
+    return bundle_file(workspace, _trial_folder(workspace, options.trial), Path(options.out), with_corpus=options.with_corpus, say=print)
 
 
 def open(options: Namespace) -> Answer:  # the command's name; nothing here reads files
     """Open a bundle in the workspace."""
     from core.lab.exchange import open_file
     from core.lab.workspace import Workspace
-
     return open_file(Workspace(options.workspace or None), Path(options.bundle), say=print)
 
 
@@ -253,8 +262,7 @@ def serve(options: Namespace) -> Answer:
     if found is None or found.origin is None:
         raise UserError("app.py was not found beside the core. Install the product with 'pip install .' or run in its folder.")
     app = Path(found.origin)
-    environment = dict(os.environ)
-    environment["PYTHONPATH"] = os.pathsep.join(p for p in (str(app.parent), environment.get("PYTHONPATH")) if p)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in (str(app.parent), os.environ.get("PYTHONPATH")) if p)}
     if options.workspace:
         environment["NEGSPACE_WORKSPACE"] = str(Path(options.workspace).resolve())
     # The code does not change while it serves: watching a folder that holds .venv costs thousands of watches.

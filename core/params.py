@@ -143,7 +143,7 @@ class Piece:
     def check(self) -> None:
         """Rules that join two parameters; raises ParameterError."""
 
-    def lacks(self, corpus: Any, recipe: Any) -> str:
+    def lacks(self, corpus: Any, recipe: Any = None) -> str:
         """Why this piece cannot work on the corpus or in the recipe, with the remedy; "" when it can. Told before training."""
         return ""
 

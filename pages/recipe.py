@@ -7,6 +7,7 @@ from pages.ui import frame, page_button, plain
 from pages.ui.recipe_checks import obstacles, warnings
 from pages.ui.recipe_compose import compose
 from pages.ui.recipe_gallery import gallery, start_at_the_top
+from pages.ui.recipe_pairs import draw_pairs, draw_written
 from pages.ui.recipe_pieces import encoder_of, encoder_text
 from pages.ui.recipe_preview import draw_preview
 from pages.ui.taxonomy_view import taxonomy
@@ -86,5 +87,9 @@ with frame("Recipe", has_title=False) as session:
     if view == "compose":
         for sentence in warnings(recipe, corpus):
             st.warning(plain(sentence), icon=":material/warning:")
-        if not any("qrels/train" in sentence for sentence in stops):
+        if recipe.positives.key != "labelled" and not recipe.positives.lacks(corpus):
+            draw_pairs(session, corpus, recipe.positives)
+        if recipe.written.gives_negatives and not (recipe.written.lacks(corpus) or recipe.misfit()):
+            draw_written(session, corpus, recipe.written)
+        if not recipe.positives.makes_queries and not any("qrels/train" in sentence for sentence in stops):
             draw_preview(session, corpus, recipe, encoder, finished)

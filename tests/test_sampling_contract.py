@@ -25,11 +25,18 @@ from core.sampling import (
     perturbation,
     pickers,
     positives,
+    positives_extract,
+    positives_log,
+    positives_passages,
+    positives_queries,
+    positives_spans,
+    positives_written,
     schedule,
     signal,
     sources,
     weighting,
     windows,
+    written,
 )
 from core.sampling.context import MiningContext, Vectors
 from core.sampling.filters import FILTERS
@@ -45,8 +52,9 @@ ALL = [piece for pieces in FAMILIES.values() for piece in pieces]
 
 
 MODULES = [
-    augmented, batch, batch_mined, distilled, filters, guided, order, passes, perturbation,
-    pickers, positives, schedule, signal, sources, weighting, windows,
+    augmented, batch, batch_mined, distilled, filters, guided, order, passes, perturbation, pickers, positives, positives_extract,
+    positives_log, positives_passages, positives_queries, positives_spans, positives_written, schedule, signal, sources, weighting,
+    windows, written,
 ]
 
 

@@ -18,7 +18,8 @@ def check_recipe(corpus: Corpus, recipe: Recipe, batch_size: int | None = None) 
 def obstacles(corpus: Corpus, recipe: Recipe) -> list[str]:
     """Why this recipe cannot be trained and measured on this corpus; empty when it can."""
     found = []
-    for split, use in (("train", "train on"), ("test", "measure with")):
+    uses = (("train", "train on"), ("test", "measure with"))
+    for split, use in uses if recipe.positives.uses_labels else uses[1:]:
         if not len(corpus.split_query_rows(split)):
             found.append(f"This corpus has no pairs to {use} (qrels/{split}.tsv). Choose another corpus or add them.")
     for i, lane in enumerate(recipe.mined, 1):
@@ -29,7 +30,8 @@ def obstacles(corpus: Corpus, recipe: Recipe) -> list[str]:
                 f"Lane {i}: rank window {lane.window.first}-{lane.window.last} begins behind the last of this "
                 f"corpus's {corpus.n_documents:,} documents. Lower its first rank."
             )
-    return found + [why for piece in recipe.pieces() if (why := piece.lacks(corpus, recipe))]
+    found += [why for piece in recipe.pieces() if (why := piece.lacks(corpus, recipe))]
+    return found + ([recipe.misfit()] if recipe.misfit() else [])
 
 
 def warnings(corpus: Corpus, recipe: Recipe, batch_size: int | None = None) -> list[str]:
@@ -37,6 +39,8 @@ def warnings(corpus: Corpus, recipe: Recipe, batch_size: int | None = None) -> l
     found = []
     n_pairs = corpus.splits["train"].only_positive().n_pairs if "train" in corpus.splits else 0
     n_answers = len(np.unique(corpus.splits["train"].only_positive().doc_rows)) if n_pairs else 0
+    if not recipe.positives.uses_labels:
+        n_pairs, n_answers = 0, corpus.n_documents  # how many pairs the texts give is told when they are made
     for i, lane in enumerate(recipe.mined, 1):
         if not lane.source.is_redrawn and lane.window.first <= corpus.n_documents < lane.window.last:
             found.append(

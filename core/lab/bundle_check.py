@@ -28,6 +28,7 @@ CHUNK = 1 << 20
 #: Files of a trial that travel, as patterns of their whole path; everything else stays where it is.
 TRIAL_FILES = (
     r"trial\.json|events\.jsonl|result\.json|failure\.json|verdicts\.jsonl|per_query\.parquet|run\.parquet|baselines\.npz|pairs\.parquet",
+    r"(?:synthetic|written-source|positives-source)\.jsonl",
     r"candidates/\d{1,9}-lane\d{1,4}\.parquet",
     r"snapshots/\d{1,12}-(?:queries|documents)\.npy",
     r"model/(?:[A-Za-z0-9_]+/){0,2}[A-Za-z0-9_]+\.(?:json|safetensors|md|txt)",

@@ -45,7 +45,9 @@ def mine_to_file(
             )
         return kept[which]
 
-    context = MiningContext(corpus, vectors_of)
+    if missing := recipe.positives.lacks(corpus, recipe):
+        raise ParameterError(missing)
+    context = MiningContext(recipe.positives.trained_corpus(corpus), vectors_of)
     pairs = recipe.positives.pairs(context)
     context.train_on(*pairs)
     query_rows = np.unique(pairs[0])

@@ -95,6 +95,8 @@ def differences(config: TrialConfig, n_negatives: int, n_minings: int) -> list[s
         found.append("The trial drew other negatives for each epoch; here they are the same in all.")
     if any(lane.weight != 1 for lane in recipe.mined):
         found.append("Mined negatives had a loss weight of their own; here it is 1.")
+    if recipe.written.gives_negatives:
+        found.append(f"The trial trained against synthetic texts, too ({recipe.written.title}); they are not in the data.")
     if config.verdicts and config.verdict_use == "down-weight":
         found.append("Judged pairs had less weight in the loss; here they have full weight.")
     if config.encoder.get("fields"):

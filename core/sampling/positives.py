@@ -6,18 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.params import Citation, Piece, param
-from core.sampling.context import MiningContext
+from core.params import Citation, param
+from core.sampling.positive_base import MadePairs, PositiveBuilder, Positives
+from core.sampling.positives_extract import SalientExtract, SalientSpans, TitleAsQuery
+from core.sampling.positives_log import Clicked, HardPositives
+from core.sampling.positives_passages import NeighbouringPieces, RecurringSpans
+from core.sampling.positives_queries import QueryClusters, SparLambda
+from core.sampling.positives_spans import ContiguousSpans, InverseCloze, RandomCrops, WordNoise
+from core.sampling.positives_written import GeneratedQueries, Paraphrases
 
-
-class Positives(Piece):
-    """Base of the positive builders."""
-
-    family = "positives"
-
-    def pairs(self, context: MiningContext) -> tuple[np.ndarray, np.ndarray]:
-        """Training pairs as two int64 arrays (query_rows, doc_rows), ordered by query then document."""
-        raise TypeError(f"{type(self).__name__} builds no pairs")
+__all__ = ["POSITIVES", "Labelled", "MadePairs", "PositiveBuilder", "Positives"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +34,7 @@ class Labelled(Positives):
     )
     min_grade: int = param(1, "lowest grade that counts as a positive to train on", ge=1, le=10)
 
-    def pairs(self, context: MiningContext) -> tuple[np.ndarray, np.ndarray]:
+    def pairs(self, context):
         train = context.corpus.splits.get("train")
         if train is None:
             return np.empty(0, np.int64), np.empty(0, np.int64)
@@ -45,4 +43,21 @@ class Labelled(Positives):
         return query_rows[is_used], doc_rows[is_used]
 
 
-POSITIVES: tuple[type[Positives], ...] = (Labelled,)
+POSITIVES: tuple[type[Positives], ...] = (
+    Labelled,
+    Clicked,
+    HardPositives,
+    InverseCloze,
+    RandomCrops,
+    WordNoise,
+    ContiguousSpans,
+    NeighbouringPieces,
+    RecurringSpans,
+    SalientSpans,
+    TitleAsQuery,
+    SalientExtract,
+    QueryClusters,
+    SparLambda,
+    GeneratedQueries,
+    Paraphrases,
+)

@@ -12,6 +12,8 @@ FAMILY_TITLES = {
     "static": "Mined once",
     "dynamic": "Mined again while training",
     "denoised": "Guarded against false negatives",
+    "synthetic": "Written, not mined",
+    "positives": "Other positives than labels",
 }
 
 

@@ -11,6 +11,7 @@ from core.sampling.presets_batch import COMPOSED
 from core.sampling.presets_denoised import DENOISED
 from core.sampling.presets_guarded import GUARDED
 from core.sampling.presets_mined import PRESETS_MINED
+from core.sampling.presets_positives import FROM_OTHER_POSITIVES, SYNTHETIC
 from core.sampling.recipe import Lane, Recipe
 from core.sampling.schedule import EverySteps
 from core.sampling.signal import Triplet
@@ -220,6 +221,8 @@ _ALL = (
     *PRESETS_MINED,
     *DENOISED,
     *GUARDED,
+    *SYNTHETIC,
+    *FROM_OTHER_POSITIVES,
 )
 
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}

@@ -24,6 +24,7 @@ from core.sampling.signal import SIGNALS, InfoNCE, Signal
 from core.sampling.sources import SOURCES, RandomCorpus, Source
 from core.sampling.weighting import WEIGHTINGS, Equal, Weighting
 from core.sampling.windows import WINDOWS, RankWindow
+from core.sampling.written import WRITTEN, NoWritten, WrittenNegatives
 
 #: Every piece of every family, by the slot of a recipe that it fits.
 FAMILIES: dict[str, tuple[type[Piece], ...]] = {
@@ -39,11 +40,12 @@ FAMILIES: dict[str, tuple[type[Piece], ...]] = {
     "schedule": SCHEDULES,
     "signal": (*SIGNALS, *DISTILLED),
     "perturbation": PERTURBATIONS,
+    "written": WRITTEN,
 }
 #: The slots of a recipe that hold one piece each, in the order in which a page shows them.
-SLOTS = ("positives", "order", "batch", "passes", "schedule", "signal", "perturbation")
+SLOTS = ("positives", "order", "batch", "passes", "schedule", "signal", "perturbation", "written")
 #: Slots that came later: left out of a recipe's dict while they hold their default, so that older keys and trials stay equal.
-LATER_SLOTS = ("order", "passes", "perturbation")
+LATER_SLOTS = ("order", "passes", "perturbation", "written")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +126,8 @@ def lane_params() -> tuple[Param, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """positives + batch + mined lanes + schedule + signal; which pairs share a batch, how it is encoded, and what moves its vectors."""
+    """positives + batch + mined lanes + schedule + signal; which pairs share a batch, how it is encoded, what moves its vectors, and
+    perhaps written negatives."""
 
     positives: Positives = dataclasses.field(default_factory=Labelled)
     order: Order = dataclasses.field(default_factory=Shuffled)
@@ -134,9 +137,10 @@ class Recipe:
     schedule: Schedule = dataclasses.field(default_factory=Once)
     signal: Signal = dataclasses.field(default_factory=InfoNCE)
     perturbation: Perturbation = dataclasses.field(default_factory=Unperturbed)
+    written: WrittenNegatives = dataclasses.field(default_factory=NoWritten)
 
     def __post_init__(self) -> None:
-        if not self.mined and not self.batch.gives_negatives:
+        if not self.mined and not self.batch.gives_negatives and not self.written.gives_negatives:
             raise ParameterError("Recipe has no negatives. Add a mined lane, or batch negatives such as in-batch.")
         if self.signal.needs_teacher and not self.mined:
             raise ParameterError(
@@ -158,13 +162,44 @@ class Recipe:
         """Deepest rank that any lane looks at; 0 without ranked lanes."""
         return max((lane.depth for lane in self.mined), default=0)
 
+    def misfit(self) -> str:
+        """Why these pieces cannot work together, with the remedy; "" where they can."""
+        made, written, batch = self.positives.makes_queries, self.written.gives_negatives, self.batch
+        weighs = self.signal.needs_teacher or any(lane.weighting != Equal() for lane in self.mined)
+        if made and written:
+            return (
+                f"{self.positives.title} makes its own queries, and the written negatives ({self.written.title}) belong to the corpus's. "
+                "Leave them out, or choose labelled positives."
+            )
+        if made and self.mined:
+            named = ", ".join(lane.source.title for lane in self.mined)
+            return (
+                f"{self.positives.title} makes its own queries, and the mined lanes ({named}) search for the corpus's. "
+                "Remove the lanes, so that the negatives come with the batch, or choose labelled positives."
+            )
+        if made and (self.order != Shuffled() or batch.guided_by is not None or batch.fixes_documents):
+            own = self.order if self.order != Shuffled() else batch
+            return (
+                f"{self.positives.title} makes its own queries, and {own.title} knows the corpus's alone. "
+                "Choose shuffled batches with in-batch negatives, or labelled positives."
+            )
+        if batch.fixes_documents and (weighs or written):
+            return (
+                f"{batch.title} finds its negatives at each step among the corpus's documents, so none has a teacher's score, a weight "
+                "of its own or a written text. Choose another signal and weighting, or another batch piece."
+            )
+        if batch.guided_by is not None and written:
+            return f"{batch.title} knows no written text. Leave the written negatives out, or choose in-batch negatives."
+        return ""
+
     def pieces(self) -> list[Piece]:
         """All pieces, slot by slot."""
         found: list[Piece] = [self.positives, self.order, self.batch, self.passes]
         for lane in self.mined:
             found += [lane.source, *([] if lane.source.is_redrawn else [lane.window]), *lane.filters, lane.picker]
             found += [] if lane.weighting == Equal() else [lane.weighting]
-        return [*found, self.schedule, self.signal, *([] if self._is_left_out("perturbation") else [self.perturbation])]
+        later = (getattr(self, slot) for slot in ("perturbation", "written") if not self._is_left_out(slot))
+        return [*found, self.schedule, self.signal, *later]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; :meth:`from_dict` gives the same recipe back."""
@@ -188,10 +223,13 @@ class Recipe:
 
     def summary(self) -> str:
         """One line in words, for tables."""
-        later = [getattr(self, slot).summary() for slot in LATER_SLOTS if not self._is_left_out(slot)]
-        parts = [self.batch.summary(), *later, *(lane.summary() for lane in self.mined)]
+        own = [] if isinstance(self.positives, Labelled) else [self.positives.summary()]
+        later = [getattr(self, slot).summary() for slot in LATER_SLOTS if slot != "written" and not self._is_left_out(slot)]
+        parts = [*own, self.batch.summary(), *later, *(lane.summary() for lane in self.mined)]
         if any(lane.source.is_dynamic for lane in self.mined):
             parts.append(self.schedule.summary().lower())
+        if self.written.gives_negatives:
+            parts.append(f"{self.written.per_query} x {self.written.summary()}")
         return " + ".join(parts) + f"; {self.signal.summary()}"
 
 

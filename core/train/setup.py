@@ -19,15 +19,16 @@ from core.sampling.decisions import decisions_of_trial
 from core.sampling.judged import Judged, use_verdicts
 from core.sampling.order import share_of_one_group
 from core.sampling.recipe import Recipe
-from core.sampling.weighting import Equal
 from core.train.config import TrialConfig
 from core.train.events import EventWriter
 from core.train.fixed import start_model, two_towers
 from core.train.guide import Guide
+from core.train.made import Made, make_pairs
 from core.train.negatives import GROUP, ORDER, Negatives
 from core.train.pairs import read_pairs, write_pairs
 from core.train.step import Batch, Stepper
 from core.train.vectors import CurrentVectors
+from core.train.written import Extra, with_own_files
 
 if TYPE_CHECKING:
     from core.train.distributed import Group
@@ -38,7 +39,8 @@ class Setup:
     """The parts of a trial; ``query_rows``, ``positive_rows`` int64 (N,) are the training pairs, ``positions`` int64 (N,) each
     pair's place among the distinct training queries. ``protected``, ``light``: as a Batch has them, for the distinct queries.
     ``batch_size``: pairs in one step, all its parts together. ``groups`` int64 (N,): what the recipe's order found, or None.
-    ``teacher`` float32 (N,): the teacher's scores of the training pairs, None where the signal has none."""
+    ``teacher`` float32 (N,): the teacher's scores of the training pairs, None where the signal has none.
+    ``made``: pairs that the recipe makes without labels; then each pair is a query of its own. ``extra``: written negatives."""
 
     recipe: Recipe
     corpus: Corpus
@@ -57,27 +59,48 @@ class Setup:
     test_rows: np.ndarray
     groups: np.ndarray | None
     seed: int
-
     teacher: np.ndarray | None = None
+    made: Made | None = None
+    extra: Extra | None = None
 
     def order(self, epoch: int) -> np.ndarray:
         """int64 (N,): the pairs as they follow one another in this epoch."""
         rng = np.random.default_rng([self.seed, ORDER, epoch])
         return self.recipe.order.arrange(self.groups, len(self.query_rows), self.batch_size, rng)
 
+    def begin_epoch(self, epoch: int) -> None:
+        """Make what is made anew each epoch; before the epoch's first step, and when a trial goes on in the middle of one."""
+        if self.extra is not None:
+            self.extra.begin(epoch)
+        if self.made is not None:
+            self.made.begin(epoch)
+            self.query_rows, self.positive_rows, self.protected = self.made.query_rows, self.made.pairs.doc_rows, self.made.protected
+
     def batch(self, chosen: np.ndarray) -> Batch:
         """The batch of the pairs at ``chosen``."""
         positions = self.positions[chosen]
+        mined_rows, texts = self.negatives.rows[positions], None
+        if self.extra is not None:
+            mined_rows = np.concatenate([mined_rows, self.extra.rows[positions]], 1)
+        if self.made is not None:
+            mined_rows = self.made.pairs.negative_rows[chosen]
+            texts = None if self.made.positive_texts is None else self.made.positive_texts[chosen]
         return Batch(
             self.query_rows[chosen],
             self.positive_rows[chosen],
-            self.negatives.rows[positions],
+            mined_rows,
             self.protected[positions],
             None if self.light is None else self.light[positions],
             self.light_weight,
-            None if self.teacher is None else (self.teacher[chosen], self.negatives.teacher[positions]),
-            None if self.negatives.log_weights is None else self.negatives.log_weights[positions],
+            None if self.teacher is None else (self.teacher[chosen], _wide(self.negatives.teacher[positions], mined_rows, np.nan)),
+            None if self.negatives.log_weights is None else _wide(self.negatives.log_weights[positions], mined_rows, 0.0),
+            texts,
         )
+
+
+def _wide(values: np.ndarray, rows: np.ndarray, fill: float) -> np.ndarray:
+    """``values`` (B, m) as wide as ``rows`` (B, M): written negatives stand behind the mined ones and have no value of their own."""
+    return np.pad(values, ((0, 0), (0, rows.shape[1] - values.shape[1])), constant_values=fill)
 
 
 def make_stepper(
@@ -100,31 +123,41 @@ def make_stepper(
 
 def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWriter, group: Group | None = None) -> Setup:
     """Check the corpus against the configuration and build every part; raises ParameterError with the remedy."""
-    recipe = config.recipe_value
+    recipe = with_own_files(config.recipe_value, folder)
     encoder = make_encoder(config.encoder)
     if recipe.batch.uses_key_encoder and getattr(encoder, "towers", "shared") != "shared":
         raise ParameterError("MoCo needs shared towers: its key encoder follows the query side. Set encoder.towers=shared.")
+    if misfit := recipe.misfit():
+        raise ParameterError(misfit)
+    for why in (why for piece in recipe.pieces() if (why := piece.lacks(corpus, recipe))):
+        raise ParameterError(why)
     if group is not None and (recipe.batch.fixes_documents or recipe.batch.guided_by is not None):
         raise ParameterError(f"{recipe.batch.title} keeps vectors of the whole corpus in one process. Train it without torchrun.")
-    if recipe.batch.fixes_documents and (recipe.signal.needs_teacher or any(lane.weighting != Equal() for lane in recipe.mined)):
-        raise ParameterError(
-            f"{recipe.batch.title} finds its negatives at each step, so none has a teacher's score or a weight of its own. "
-            "Choose another signal and weighting, or another batch piece."
-        )
+    if group is not None and (recipe.positives.makes_queries or recipe.written.gives_negatives):
+        raise ParameterError("Texts that a recipe makes or brings along are read by one process alone. Train it without torchrun.")
     cache = folder.parent.parent / "cache" if folder.parent.name == "trials" else None
     stepper = make_stepper(config, corpus, group, folder.parent, events)
-    index = CorpusIndex(corpus, cross_folder=cache and cache / "cross", seed=config.seed)
+    # What is trained on stands in the training split, so that masks and lanes know it; evaluation keeps the corpus itself.
+    trained = recipe.positives.trained_corpus(corpus)
+    index = CorpusIndex(trained, cross_folder=cache and cache / "cross", seed=config.seed)
     judged = _judged(config, index, folder)
     vectors = CurrentVectors(stepper, corpus, folder.parent)
     for name in dict.fromkeys(name for lane in recipe.mined for rule in lane.filters for name in rule.models):
         vectors.keep(name)
-    context = MiningContext(corpus, vectors.of, index, judged)
+    context = MiningContext(trained, vectors.of, index, judged)
     _tell_cross_encoders(recipe, context, events)
     if recipe.batch.guided_by is not None:  # now: a trial that goes on has the encoder as it started only here
         stepper.guide = Guide(context.vectors(recipe.batch.guided_by))
-    query_rows, positive_rows = _pairs(recipe, context, folder, events)
-    context.train_on(query_rows, positive_rows)
-    if judged is not None:
+    made = make_pairs(recipe, context, stepper, config.seed)
+    if made is not None:
+        query_rows, positive_rows = made.query_rows, made.pairs.doc_rows
+        events.write("log", text=made.sentence(corpus))
+        if judged is not None:
+            events.write("log", text="The verdicts have no effect: they are about the corpus's queries, and this recipe makes its own.")
+    else:
+        query_rows, positive_rows = _pairs(recipe, context, folder, events)
+        context.train_on(query_rows, positive_rows)
+    if judged is not None and made is None:
         query_rows, positive_rows = judged.with_promoted(query_rows, positive_rows)
         events.write("log", text=judged.sentence(np.unique(query_rows)))
     _check(corpus, recipe, query_rows)
@@ -147,6 +180,12 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
             text=f"The recipe looks {recipe.depth} ranks deep, the corpus has {corpus.n_documents} documents; all of them are looked at.",
         )
     distinct, positions = np.unique(query_rows, return_inverse=True)
+    protected = context.protected.padded(distinct) if made is None else made.protected
+    extra = None
+    if recipe.written.gives_negatives:
+        extra = Extra(recipe, context, stepper, distinct, config.seed, folder)
+        protected = np.concatenate([protected, extra.foreign], 1)
+        events.write("log", text=extra.sentence())
     steps = -(-len(query_rows) // batch_size)
     groups = _groups(config, recipe, context, (query_rows, positive_rows), batch_size, events)
     return Setup(
@@ -158,8 +197,8 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
         query_rows=query_rows,
         positive_rows=positive_rows,
         positions=positions.reshape(-1),
-        protected=context.protected.padded(distinct),
-        light=None if judged is None or not judged.light.n_pairs else judged.light.padded(distinct),
+        protected=protected,
+        light=None if made is not None or judged is None or not judged.light.n_pairs else judged.light.padded(distinct),
         light_weight=config.verdict_weight,
         batch_size=batch_size,
         steps_per_epoch=steps,
@@ -168,6 +207,8 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
         groups=groups,
         seed=config.seed,
         teacher=teacher,
+        made=made,
+        extra=extra,
     )
 
 
@@ -224,13 +265,15 @@ def _tell_cross_encoders(recipe: Recipe, context: MiningContext, events: EventWr
 
 
 def _check(corpus: Corpus, recipe: Recipe, query_rows: np.ndarray) -> None:
+    if len(query_rows) == 0 and recipe.positives.makes_queries:
+        raise ParameterError(
+            f"{recipe.positives.title} makes no pair from this corpus: no document has what it needs. Choose other positives."
+        )
     if len(query_rows) == 0:
         raise ParameterError(
             "The corpus has no training pair of the grade that the recipe asks for. "
             "Add judged pairs to qrels/train.tsv, or lower positives.min_grade."
         )
-    for why in (why for piece in recipe.pieces() if (why := piece.lacks(corpus, recipe))):
-        raise ParameterError(why)
     if corpus.n_documents < 2:
         raise ParameterError(
             f"The corpus has {corpus.n_documents} document, so nothing can be a negative. Add documents to corpus.jsonl."

@@ -31,7 +31,9 @@ class Batch:
     -1 padded: the documents that each query must never be pushed from. ``light`` int64 (B, L), -1 padded: those whose weight
     in the query's loss is multiplied by ``light_weight``; None = none. ``teacher``: float32 (B,) and (B, m), a teacher's scores of
     the positives and of the mined, NaN = it has none; None where the signal has no teacher. ``mined_log_weights`` float32
-    (B, m): log of each mined document's own weight in its query's loss, beside its lane's; None = all alike."""
+    (B, m): log of each mined document's own weight in its query's loss, beside its lane's; None = all alike.
+    ``positive_texts`` int64 (B,): the rows of the texts that
+    are read for the positives, where a positive is not a document's own text; None = ``positive_rows``."""
 
     query_rows: np.ndarray
     positive_rows: np.ndarray
@@ -41,6 +43,7 @@ class Batch:
     light_weight: float = 1.0
     teacher: tuple[np.ndarray, np.ndarray] | None = None
     mined_log_weights: np.ndarray | None = None
+    positive_texts: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class Stepper:
         self.key_model = model.clone() if recipe.batch.uses_key_encoder else None
         self.fixed: FixedVectors | None = None
         self.encoding = encoding_of(recipe.passes, model, self._compared, group)
-        weights = np.concatenate([np.full(lane.per_query, lane.weight) for lane in recipe.mined] or [np.empty(0)])
+        weights = np.concatenate([np.full(own.per_query, own.weight) for own in (*recipe.mined, recipe.written)])
         self.log_weights = None if (weights == 1).all() else torch.from_numpy(np.log(np.maximum(weights, 1e-30))).float()
 
     def step(self, batch: Batch) -> StepReport:
@@ -153,11 +156,12 @@ class Stepper:
         is_real = batch.mined_rows >= 0
         wanted = batch.mined_rows[is_real]
         positive_rows = torch.from_numpy(batch.positive_rows)
-        own_rows = wanted if self.key_model is not None else np.concatenate([batch.positive_rows, wanted])
+        texts = batch.positive_rows if batch.positive_texts is None else batch.positive_texts
+        own_rows = wanted if self.key_model is not None else np.concatenate([texts, wanted])
         tokens = self.query_tokens.take(batch.query_rows), self.doc_tokens.take(own_rows)
         queries, documents = self.encoding.forward(*tokens)
         if self.key_model is not None:
-            positives = self.encoding.keys(self.key_model, self.doc_tokens.take(batch.positive_rows))
+            positives = self.encoding.keys(self.key_model, self.doc_tokens.take(texts))
             mined_vectors = documents
         else:
             positives, mined_vectors = documents[:n], documents[n:]

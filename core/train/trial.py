@@ -139,6 +139,7 @@ class _Loop:
     def _train_epoch(self, epoch: int, position: int) -> None:
         setup = self.setup
         order = setup.order(epoch)
+        setup.begin_epoch(epoch)
         for index in range(position, setup.steps_per_epoch):
             if self.should_stop():
                 self._stop()

@@ -41,9 +41,14 @@ class CurrentVectors:
 
     def _encode(self) -> Vectors:
         stepper = self.stepper
+        # Texts that positives made stand behind the corpus's own and are not searched.
+        queries, documents = (
+            tokens if len(tokens) == n else tokens.part(0, n)
+            for tokens, n in ((stepper.query_tokens, self.corpus.n_queries), (stepper.doc_tokens, self.corpus.n_documents))
+        )
         return Vectors(
-            stepper.model.encode(stepper.query_tokens, "query"),
-            stepper.model.encode(stepper.doc_tokens, "document"),
+            stepper.model.encode(queries, "query"),
+            stepper.model.encode(documents, "document"),
             stepper.recipe.signal.similarity,
             f"step {stepper.n_done}",
         )

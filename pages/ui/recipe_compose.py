@@ -30,6 +30,7 @@ SLOT_HELP = {
     "signal": "The loss: what a positive and its negatives tell the model.",
     "perturbation": "Whether vectors are moved a little in the worst direction while training.",
     "positives": "Where the pairs of a query and its answer come from.",
+    "written": "Synthetic negatives beside the others: made by rule, or from a file that a model or a person wrote.",
 }
 
 

@@ -19,6 +19,8 @@ FAMILY_IDEAS = {
     "static": "Negatives are looked for before the training and stay the same.",
     "dynamic": "The model in training says what it confuses, again and again.",
     "denoised": "Hard negatives, but not those that are probably unlabelled answers.",
+    "synthetic": "Negatives and queries that a rule, a model or a person wrote: always marked as such, never in what is searched.",
+    "positives": "What is pulled together comes from the texts themselves or from a log; most of these train without a single label.",
 }
 COLUMNS = 4
 _ARRIVING = "recipe_arriving"

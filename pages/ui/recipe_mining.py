@@ -84,7 +84,17 @@ def context_of(corpus: Corpus, recipe: Recipe, scorer: Scorer) -> MiningContext:
         made, _ = encodings(corpus.fingerprint, who, encoder, corpus, folder)
         return dataclasses.replace(made, similarity=recipe.signal.similarity)
 
-    return MiningContext(corpus, vectors_of, corpus_index(corpus.fingerprint, corpus))
+    trained = recipe.positives.trained_corpus(corpus) if not recipe.positives.lacks(corpus) else corpus
+    if trained is corpus:
+        return MiningContext(corpus, vectors_of, corpus_index(corpus.fingerprint, corpus))
+    described = json.dumps(recipe.positives.to_dict(), sort_keys=True)
+    return MiningContext(trained, vectors_of, _trained_index(corpus.fingerprint, described, trained))
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _trained_index(fingerprint: str, positives: str, _trained: Corpus) -> CorpusIndex:
+    """As :func:`corpus_index`, of a corpus whose training split is what other positives found."""
+    return CorpusIndex(_trained, cross_folder=services.workspace().cache / "cross")
 
 
 def training_queries(corpus: Corpus) -> np.ndarray:

@@ -1,0 +1,107 @@
+"""The Recipe page of positives that are no labels: twenty pairs, the seed in the link, what is missing, texts as they are."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from core.corpus.load import load_corpus
+from core.sampling.presets import PRESETS
+from pages.ui.codes import encode_recipe
+from tests.positives_world import documents, world
+from tests.test_page_recipe import _quiet, page, words  # noqa: F401
+
+NASTY = "<script>alert(1)</script> costs $5$ **bold** [link](http://x.y) :smile:"
+
+
+def known(folder) -> str:
+    """The link of the corpus in this folder, known in the workspace."""
+    from core.lab.corpora import add_corpus
+    from core.lab.store import Store
+
+    corpus = load_corpus(folder)
+    store = Store()
+    about = {"n_documents": corpus.n_documents, "n_queries": corpus.n_queries}
+    add_corpus(store, spec=str(folder), name=corpus.name, fingerprint=corpus.fingerprint, **about)
+    store.close()
+    return corpus.fingerprint
+
+
+@pytest.fixture
+def link(workspace, tmp_path) -> str:
+    folder = tmp_path / "world"
+    (folder / "qrels").mkdir(parents=True)
+    rows = [{"_id": row.pop("doc_id"), **row} for row in documents()]
+    rows[0]["text"] = f"{NASTY}. {rows[0]['text']}"
+    corpus = world()
+    queries = zip(corpus.query_ids(), corpus.query_texts(), strict=True)
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "queries.jsonl").write_text("".join(json.dumps({"_id": i, "text": text}) + "\n" for i, text in queries))
+    for split in ("train", "test"):
+        q, d, _ = corpus.splits[split].pairs()
+        lines = zip(corpus.query_ids(q), corpus.doc_ids(d), strict=True)
+        (folder / "qrels" / f"{split}.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join(f"{a}\t{b}\t1\n" for a, b in lines))
+    return known(folder)
+
+
+def html_of(at) -> list[str]:
+    return [element.proto.body for element in at.get("html")]
+
+
+def test_twenty_pairs_before_anything_is_trained(root, link):
+    at = page(root, corpus=link, recipe="inverse-cloze")
+    assert not at.exception and not at.error
+    assert "What it would pull together" in {s.value for s in at.subheader}
+    assert "What it would pick" not in {s.value for s in at.subheader}
+    text = words(at)
+    assert "24 pairs for 24 of 24 documents" in text and "No label is used" in text and "with seed 0" in text
+    assert sum("made of the texts" in str(c.value) for c in at.caption) == 20
+    first = html_of(at)
+    at.button(key="pairs.others").click().run().run()
+    assert at.query_params["draw"] == "1" and not at.exception
+    second = html_of(at)
+    assert first != second and html_of(page(root, corpus=link, recipe="inverse-cloze", draw="1")) == second
+
+
+def test_texts_of_the_corpus_are_shown_as_they_are(root, link):
+    at = page(root, corpus=link, recipe="word-noise", draw="4")
+    shown = [body for body in html_of(at) if "alert" in body]
+    assert shown and all("<script" not in body and "&lt;" in body for body in shown if "script" in body)
+    assert not any("<script" in body for body in html_of(at))
+
+
+@pytest.mark.parametrize("name", ["spider", "query-clusters"])
+def test_pairs_with_hard_negatives_or_labels_show_them(name, root, link):
+    at = page(root, corpus=link, recipe=name)
+    assert not at.exception and not at.error and " pairs for " in words(at)
+    assert ("The training labels are used" in words(at)) == PRESETS[name].recipe.positives.uses_labels
+    assert any("Hard negative" in str(c.value) for c in at.caption) == (name != "query-clusters")
+
+
+def test_synthetic_negatives_are_shown_and_marked(root, link):
+    at = page(root, corpus=link, recipe="counterfactuals")
+    assert not at.exception and not at.error
+    assert {"What was written against", "What it would pick"} <= {s.value for s in at.subheader}
+    assert "synthetic texts for 6 of 6 training queries" in words(at)
+    assert sum("synthetic, by rule" in str(m.value) for m in at.markdown) == 12
+    at = page(root, corpus=link, recipe="llm-negatives")
+    assert not at.exception and "negspace write" in words(at)
+    assert "What was written against" not in {s.value for s in at.subheader}
+
+
+def test_what_the_corpus_lacks_is_said(root, workspace, tiny_folder):
+    at = page(root, corpus=known(tiny_folder), recipe="neighbouring-pieces")
+    assert not at.exception and "fields 'source'" in words(at)
+    assert all(b.disabled for b in at.button if b.label in ("Train this", "Add to queue"))
+    assert "What it would pull together" not in {s.value for s in at.subheader}
+
+
+def test_positives_that_find_nothing_say_so(root, link):
+    import dataclasses
+
+    from core.sampling.positives_spans import ContiguousSpans
+
+    recipe = dataclasses.replace(PRESETS["contiguous-spans"].recipe, positives=ContiguousSpans(least=500, most=600))
+    at = page(root, corpus=link, recipe=encode_recipe(recipe))
+    assert not at.exception and "makes no pair from this corpus" in words(at)
