@@ -68,6 +68,12 @@ def warnings(corpus: Corpus, recipe: Recipe, batch_size: int | None = None) -> l
             f"{recipe.order.title}: {asked:,} clusters of {n_pairs:,} training pairs hold {n_pairs / asked:.0f} each on average, less than "
             "a batch, so most batches mix clusters. Take fewer clusters (0 = chosen by the batch size) or a smaller batch."
         )
+    composed = [piece.title.lower() for piece in (recipe.order, recipe.passes) if piece.key not in ("shuffled", "one")]
+    if composed and not recipe.batch.gives_negatives:
+        found.append(
+            f"{recipe.batch.title}: each query meets its own mined negatives alone, so {' and '.join(composed)} gives it no other "
+            "ones. Choose in-batch negatives to make use of the batch."
+        )
     if recipe.schedule.key != "once" and not any(lane.source.is_dynamic for lane in recipe.mined):
         found.append(f"The schedule ({recipe.schedule.summary().lower()}) changes nothing: no lane asks the model in training.")
     return found
