@@ -9,6 +9,7 @@ import pytest
 
 from core.audit.batches import first_epoch
 from core.sampling.presets import PRESETS
+from core.sampling.settings import apply_settings
 from core.train.config import read_config
 from core.train.events import EventWriter
 from core.train.setup import prepare
@@ -47,6 +48,9 @@ def test_the_preview_shows_the_batch_that_a_query_shares(root, known, tiny_corpu
     tables = [frame.value for frame in at.dataframe if list(frame.value.columns) == ["document", "s-", "margin", "truth"]]
     assert len(tables) == 2 and all(0 < len(table) < 6 for table in tables)
     assert all((np.diff(table["s-"]) <= 0).all() for table in tables)
+    mixed = encode_recipe(apply_settings(PRESETS["bm25"].recipe, ["order=clustered"]))
+    at = page(root, corpus=known, recipe=mixed, against="bm25")
+    assert not at.exception and "Clustered batches: 5 batches of 6 pairs from" in words(at) and "Shuffled:" not in words(at)
 
 
 def test_batches_of_the_first_epoch_are_those_of_the_training(tmp_path, tiny_corpus):

@@ -28,6 +28,8 @@ COLUMNS = {
 
 def batch_table(corpus: Corpus, preview: Preview, context: MiningContext, scorer: Scorer, query_row: int, letter: str) -> None:
     """The batch that holds the query in the first epoch, its hardest negative first, and how hard such batches are."""
+    if preview.recipe.positives.key != "labelled":  # other pairs are made when training begins
+        return
     epoch = composed(corpus, preview.recipe, scorer, BATCH_SIZE)
     docs = epoch.pool(context, query_row)
     figures = epoch.figures(context, preview.query_rows)

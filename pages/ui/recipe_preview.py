@@ -177,6 +177,8 @@ def _candidates(link: Link, corpus: Corpus, preview: Any, context: Any, scorer: 
         selection_mode="single-row",
     )
     st.caption("Tick the box left of a row for its why-card." if ids else "No document was looked at for this query.")
+    if preview.recipe.order.key != "shuffled" and preview.recipe.batch.gives_negatives:
+        batch_table(corpus, preview, context, scorer, query_row, letter)
 
 
 def _cost(found: list[tuple[str, Any, Any]], encode_seconds: float) -> None:
