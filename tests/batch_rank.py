@@ -1,6 +1,6 @@
 """One process of test_batch_cross.py: takes part in a few steps and writes what it computed.
 
-``python -m tests.batch_rank FOLDER`` under torchrun's environment; without it the same steps in one process.
+``python -m tests.batch_rank FOLDER CORPUS`` under torchrun's environment; without it the same steps in one process.
 """
 
 from __future__ import annotations
@@ -73,7 +73,25 @@ def run_case(name: str, passes, group=None) -> dict[str, np.ndarray]:
     return found
 
 
-def main(folder: Path) -> None:
+def run_trials(folder: Path, corpus_folder: Path, group) -> None:
+    """A trial that is never stopped and one that is, after three steps, and goes on: the first process leads, the other follows."""
+    from core.corpus.load import load_corpus
+    from core.train.distributed import follow
+    from core.train.trial import Stopped, run_trial
+
+    corpus = load_corpus(corpus_folder)
+    for name, stop_after in (("whole", None), ("broken", 3), ("broken", None)):
+        if group.rank:
+            follow(folder / name, corpus, group)
+            continue
+        calls = iter(range(10**6))
+        try:
+            run_trial(folder / name, corpus=corpus, group=group, should_stop=lambda: stop_after is not None and next(calls) >= stop_after)  # noqa: B023
+        except Stopped:
+            assert stop_after == 3
+
+
+def main(folder: Path, corpus_folder: Path) -> None:
     from core.train.distributed import join
 
     group = join()
@@ -81,13 +99,10 @@ def main(folder: Path) -> None:
     found = {}
     for name in CASES:
         found |= run_case(name, CrossBatch(workers=2), group)
-    if group.rank == 0:
-        group.send_batch(None)
-    else:
-        assert group.receive_batch() is None
+    run_trials(folder, corpus_folder, group)
     group.leave()
     np.savez(folder / f"rank{os.environ['RANK']}.npz", **found)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

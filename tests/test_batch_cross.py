@@ -20,7 +20,7 @@ from core.sampling.settings import apply_settings
 from core.train.results import TrialResults
 from core.train.trial import run_trial
 from tests.batch_rank import CASES, SIZES, run_case
-from tests.test_train_trial import make_trial
+from tests.test_train_trial import bytes_of, events_of, make_trial
 
 
 def free_port() -> int:
@@ -42,7 +42,7 @@ def start(arguments: list[str], root: Path, n: int = 2, **more: str) -> list[sub
     done = []
     try:
         for process in processes:
-            out, errors = process.communicate(timeout=120)
+            out, errors = process.communicate(timeout=300)
             done.append(subprocess.CompletedProcess(process.args, process.returncode, out, errors))
     finally:
         for process in processes:
@@ -66,9 +66,15 @@ def test_workers_played_in_turn_equal_one_batch(case, workers):
     compare(run_case(case, CrossBatch(workers=workers)), expected)
 
 
-def test_two_processes_equal_one_batch(root, tmp_path):
-    """Loss, gradients and each mined negative's pull of 2 x B pairs, in both processes; both end with the same weights."""
-    done = start(["tests.batch_rank", str(tmp_path)], root)
+def test_two_processes_equal_one_batch(root, tmp_path, tiny_folder):
+    """Loss, gradients and each mined negative's pull of 2 x B pairs, in both processes; both end with the same weights.
+
+    A trial that two processes stop and take up again writes the same bytes as one that they train in one go.
+    """
+    recipe = apply_settings(preset("moco").recipe, ["passes=cross-batch", "passes.workers=2", "batch.size=12"])
+    for name in ("whole", "broken"):
+        make_trial(tmp_path / name, None, recipe, batch_size=4)
+    done = start(["tests.batch_rank", str(tmp_path), str(tiny_folder)], root)
     assert [p.returncode for p in done] == [0, 0], "".join(p.stderr for p in done)
     ranks = [dict(np.load(tmp_path / f"rank{rank}.npz")) for rank in range(2)]
     expected = {name: values for case in CASES for name, values in run_case(case, OnePass()).items()}
@@ -77,6 +83,8 @@ def test_two_processes_equal_one_batch(root, tmp_path):
     assert len(expected) > 2 * len(CASES) * len(SIZES)
     for name, values in ranks[0].items():
         assert values.tobytes() == ranks[1][name].tobytes(), name
+    assert bytes_of(tmp_path / "whole") == bytes_of(tmp_path / "broken") != {}
+    assert [e["step"] for e in events_of(tmp_path / "broken", "resume")] == [3]
 
 
 def test_a_training_by_two_processes(root, tmp_path, tiny_folder, tiny_corpus):

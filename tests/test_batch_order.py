@@ -160,3 +160,5 @@ def test_clusters_smaller_than_a_batch_are_told(tiny_corpus):
     recipe = apply_settings(preset("tas-b").recipe, ["order.clusters=12"])
     assert any("12 clusters of" in sentence for sentence in check_recipe(tiny_corpus, recipe, 8))
     assert not check_recipe(tiny_corpus, preset("tas-b").recipe, 8)
+    alone = apply_settings(preset("gold").recipe, ["order=clustered", "passes=cross-batch"])
+    assert any("clustered batches and cross-batch gives it no other" in sentence for sentence in check_recipe(tiny_corpus, alone, 2))

@@ -10,6 +10,7 @@ import torch
 
 from core.audit.doctor_fit import check_recipe
 from core.encode.encoders import make_encoder
+from core.encode.tokens import Tokens
 from core.sampling.batch import InBatch, MoCo, NoBatch, Queue
 from core.sampling.passes import GradientCache, OnePass
 from core.sampling.presets import preset
@@ -18,7 +19,7 @@ from core.sampling.settings import apply_settings
 from core.sampling.signal import InfoNCE, Triplet
 from core.sampling.sources import RandomCorpus
 from core.train.config import TrialConfig
-from core.train.encoding import parts_of
+from core.train.encoding import Cached, parts_of
 from core.train.step import Batch, Stepper
 from core.train.trial import run_trial
 from tests.test_train_trial import events_of, make_trial
@@ -94,6 +95,40 @@ def test_parts_are_even_and_lose_no_text():
         sizes = [len(p) for p in parts]
         assert len(parts) == n_parts and max(sizes) - min(sizes) <= 1
         np.testing.assert_array_equal(np.concatenate([p.ids for p in parts]), tokens.ids)
+
+
+class Dropping:
+    """An encoder that draws at each forward pass; ``given`` keeps what it gave."""
+
+    def __init__(self):
+        self.weights = torch.nn.Parameter(torch.ones(50, 8))
+        self.given: list[torch.Tensor] = []
+
+    def parameters(self):
+        return [self.weights]
+
+    def forward_pair(self, queries, documents, then):
+        sides = [then(torch.nn.functional.dropout(self.weights[tokens.ids], 0.5)) for tokens in (queries, documents)]
+        self.given += [side.detach().clone() for side in sides]
+        return tuple(sides)
+
+
+def test_an_encoder_that_draws_draws_the_same_again():
+    torch.manual_seed(5)
+    model = Dropping()
+    cached = Cached(model, lambda vectors: vectors, 3)
+    texts = Tokens(np.arange(6), np.arange(7))
+    queries, documents = cached.forward(texts, texts)
+    after = torch.get_rng_state()
+    (queries * documents.detach().flip(0)).sum().backward()
+    cached.backward()
+    first, again = model.given[:6], model.given[6:]
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True)) and not torch.equal(first[0], first[2])
+    expected = torch.zeros(50, 8)
+    for row in range(6):  # d/dw of dropout(w) is 0 or 2: the vector itself, as w is 1
+        expected[row] = documents[5 - row].detach() * queries[row].detach()
+    torch.testing.assert_close(model.weights.grad, expected)
+    assert torch.equal(torch.get_rng_state(), after), "the second pass takes no numbers from what follows"
 
 
 class Held:

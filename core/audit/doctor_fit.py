@@ -81,6 +81,12 @@ def warnings(corpus: Corpus, recipe: Recipe, batch_size: int | None = None) -> l
             f"{recipe.positives.title}: this corpus has no unlabelled query, so the labels of {recipe.positives.aside:.0%} of the training "
             "queries are put aside to show what augmentation does. Set positives.aside to 0 to train on all labels."
         )
+    composed = [piece.title.lower() for piece in (recipe.order, recipe.passes) if piece.key not in ("shuffled", "one")]
+    if composed and not recipe.batch.gives_negatives:
+        found.append(
+            f"{recipe.batch.title}: each query meets its own mined negatives alone, so {' and '.join(composed)} gives it no other "
+            "ones. Choose in-batch negatives to make use of the batch."
+        )
     if recipe.schedule.key != "once" and not any(lane.source.is_dynamic for lane in recipe.mined):
         found.append(f"The schedule ({recipe.schedule.summary().lower()}) changes nothing: no lane asks the model in training.")
     return found

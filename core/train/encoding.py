@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from core.train.distributed import Group
 
 Then = Callable[[torch.Tensor], torch.Tensor]
+RandomState = tuple[torch.Tensor, torch.Tensor | None]
 
 
 class Whole:
@@ -40,14 +41,14 @@ class Whole:
 class Cached(Whole):
     """Vectors first, without what a backward pass needs; gradients chunk by chunk afterwards.
 
-    The state of torch's random generator before each chunk is kept, so that an encoder that draws (dropout) draws the same again.
+    The state of torch's random generators before each chunk is kept, so that an encoder that draws (dropout) draws the same again.
     """
 
     def __init__(self, model: EncoderModel, then: Then, n_chunks: int):
         super().__init__(model, then)
         self.n_chunks = n_chunks
         self._chunks: list[tuple[Tokens, Tokens]] = []
-        self._random: list[torch.Tensor] = []
+        self._random: list[RandomState] = []
         self._vectors: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def forward(self, queries: Tokens, documents: Tokens) -> tuple[torch.Tensor, torch.Tensor]:
@@ -56,7 +57,7 @@ class Cached(Whole):
         found = []
         with torch.no_grad():
             for chunk in self._chunks:
-                self._random.append(torch.get_rng_state())
+                self._random.append(random_state())
                 found.append(self.model.forward_pair(*chunk, self.then))
         sides = [torch.cat(side).requires_grad_() for side in zip(*found, strict=True)]
         self._vectors = sides[0], sides[1]
@@ -69,11 +70,11 @@ class Cached(Whole):
         assert self._vectors is not None  # forward was called
         gradients = [torch.zeros_like(v) if v.grad is None else v.grad for v in self._vectors]
         first = [0, 0]
-        after = torch.get_rng_state()
+        after = random_state()
         weights = self.model.parameters()
         sums: list[torch.Tensor | None] = [None] * len(weights)
         for chunk, random in zip(self._chunks, self._random, strict=True):
-            torch.set_rng_state(random)
+            set_random_state(random)
             vectors = self.model.forward_pair(*chunk, self.then)
             last = [start + len(tokens) for start, tokens in zip(first, chunk, strict=True)]
             torch.autograd.backward(vectors, [g[a:b] for g, a, b in zip(gradients, first, last, strict=True)])
@@ -83,7 +84,7 @@ class Cached(Whole):
                 table.grad = None
         for table, total in zip(weights, sums, strict=True):
             table.grad = total
-        torch.set_rng_state(after)
+        set_random_state(after)
         self._chunks, self._random, self._vectors = [], [], None
 
 
@@ -121,6 +122,18 @@ def added(total: torch.Tensor | None, grad: torch.Tensor | None) -> torch.Tensor
     ids = torch.cat([total._indices(), grad._indices()], 1)
     rows = torch.cat([total._values(), grad._values()])
     return torch.sparse_coo_tensor(ids, rows, grad.shape, check_invariants=False).coalesce()
+
+
+def random_state() -> RandomState:
+    """Of the processor's generator and of the current GPU's, None where none is in use."""
+    return torch.get_rng_state(), torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
+
+
+def set_random_state(state: RandomState) -> None:
+    """Go on drawing from where :func:`random_state` was asked."""
+    torch.set_rng_state(state[0])
+    if state[1] is not None:
+        torch.cuda.set_rng_state(state[1])
 
 
 def parts_of(tokens: Tokens, n_parts: int) -> list[Tokens]:

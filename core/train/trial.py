@@ -233,9 +233,9 @@ class _Loop:
         self.events.write("resume", step=self.step)
 
     def _stop(self) -> None:
+        self._checkpoint()
         if self.group is not None:
             self.group.send_batch(None)
-        self._checkpoint()
         self._tell_progress(now=True)
         self.events.write("state", state="stopped", step=self.step)
         raise Stopped(f"stopped at step {self.step} of {self.n_steps}")

@@ -18,6 +18,7 @@ from core.sampling.context import CorpusIndex, MiningContext, Vectors
 from pages.ui import services
 
 if TYPE_CHECKING:
+    from core.audit.batches import EpochBatches
     from core.audit.preview import Preview
     from core.corpus.corpus import Corpus
     from core.sampling.recipe import Recipe
@@ -139,3 +140,19 @@ def previewed(corpus: Corpus, recipe: Recipe, scorer: Scorer, query_row: int) ->
         corpus.fingerprint, recipe.key, scorer.who, scorer.encoder, always, recipe, context, seconds
     )  # fmt: skip
     return made, context, seconds
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _composed(
+    fingerprint: str, recipe_key: str, who: str, encoder: str, batch_size: int, _recipe: Recipe, _context: MiningContext
+) -> EpochBatches:
+    from core.audit.batches import first_epoch
+
+    return first_epoch(_recipe, _context, seed=SEED, batch_size=batch_size)
+
+
+def composed(corpus: Corpus, recipe: Recipe, scorer: Scorer, batch_size: int) -> EpochBatches:
+    """The batches of the recipe's first epoch on the corpus; clusters are those of the untrained encoder or of a trial that it names."""
+    return _composed(
+        corpus.fingerprint, recipe.key, scorer.who, scorer.encoder, batch_size, recipe, context_of(corpus, recipe, scorer)
+    )  # fmt: skip

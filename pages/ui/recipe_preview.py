@@ -14,6 +14,7 @@ from pages.ui.browse import find_rows
 from pages.ui.card_dialog import n_closed
 from pages.ui.looks import draw
 from pages.ui.problems import problems_shown
+from pages.ui.recipe_batches import batch_table
 from pages.ui.recipe_card import preview_card
 from pages.ui.recipe_mining import UNTRAINED, Scorer, previewed, sampled_queries, training_queries
 from pages.ui.recipe_tables import batch_pool, candidate_rows, cost_helps, cost_line, funnel_steps, picked_scores, positive_scores
@@ -48,7 +49,7 @@ def draw_preview(session: Session, corpus: Corpus, recipe: Recipe, encoder: dict
         head.caption(plain(each.summary()))
         with cell, problems_shown(), st.spinner("Encoding the corpus and mining 200 queries ..."):
             preview, context, seconds = previewed(corpus, each, scorer, query_row)
-            _candidates(link, corpus, preview, context, query_row, letter)
+            _candidates(link, corpus, preview, context, scorer, query_row, letter)
             found.append((name, preview, context))
             encode_seconds = max(encode_seconds, seconds)
     if found:
@@ -129,7 +130,7 @@ def _query(corpus: Corpus, row: int) -> None:
             show(shorten(text, 260), muted=True)
 
 
-def _candidates(link: Link, corpus: Corpus, preview: Any, context: Any, query_row: int, letter: str) -> None:
+def _candidates(link: Link, corpus: Corpus, preview: Any, context: Any, scorer: Scorer, query_row: int, letter: str) -> None:
     if not preview.lanes:
         pool = batch_pool(context)
         st.info(
@@ -138,6 +139,7 @@ def _candidates(link: Link, corpus: Corpus, preview: Any, context: Any, query_ro
             f"{pool.share:.0%} of the corpus; the other documents are never seen as a negative.",
             icon=":material/shuffle:",
         )
+        batch_table(corpus, preview, context, scorer, query_row, letter)
         return
     rows = candidate_rows(corpus, preview, context, query_row)
     ids = corpus.doc_ids(rows.pop("doc_row"))
@@ -175,6 +177,8 @@ def _candidates(link: Link, corpus: Corpus, preview: Any, context: Any, query_ro
         selection_mode="single-row",
     )
     st.caption("Tick the box left of a row for its why-card." if ids else "No document was looked at for this query.")
+    if preview.recipe.order.key != "shuffled" and preview.recipe.batch.gives_negatives:
+        batch_table(corpus, preview, context, scorer, query_row, letter)
 
 
 def _cost(found: list[tuple[str, Any, Any]], encode_seconds: float) -> None:
