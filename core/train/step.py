@@ -130,6 +130,8 @@ class Stepper:
 
     def _compare_rows(self, queries: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
         """(B,) or (B, m): each query with its own documents."""
+        if self.fixed is not None and documents.ndim == 3:
+            return self.fixed.compare(queries, documents)
         if documents.ndim == 3:
             queries = queries[:, None]
         if self.recipe.signal.similarity == "l2":
