@@ -73,6 +73,8 @@ def differences(config: TrialConfig, n_negatives: int, n_minings: int) -> list[s
         )
     if recipe.batch.key not in ("none", "in-batch"):
         found.append(f"Batch negatives: the trial used '{recipe.batch.title}', this script plain in-batch negatives.")
+    if recipe.batch.fixes_documents:
+        found.append("The trial kept all document vectors and searched them at each step; here both sides learn.")
     if recipe.batch.gives_negatives and recipe.mined and not recipe.batch.shares_mined:
         found.append("Each query's mined negatives served that query alone; here they serve the whole batch.")
     if recipe.mined and not n_negatives:
