@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.errors import ParameterError
 from core.params import Param, Piece, digest, make_piece, param
@@ -17,6 +17,9 @@ from core.sampling.schedule import SCHEDULES, Once, Schedule
 from core.sampling.signal import SIGNALS, InfoNCE, Signal
 from core.sampling.sources import SOURCES, RandomCorpus, Source
 from core.sampling.windows import WINDOWS, RankWindow
+
+if TYPE_CHECKING:
+    from core.corpus.corpus import Corpus
 
 #: Every piece of every family, by the slot of a recipe that it fits.
 FAMILIES: dict[str, tuple[type[Piece], ...]] = {
@@ -136,6 +139,10 @@ class Recipe:
         for lane in self.mined:
             found += [lane.source, *([] if lane.source.is_redrawn else [lane.window]), *lane.filters, lane.picker]
         return [*found, self.schedule, self.signal]
+
+    def lacks(self, corpus: Corpus) -> list[str]:
+        """Why pieces of the recipe cannot work on this corpus or together, one sentence each with its remedy."""
+        return list(dict.fromkeys(why for piece in self.pieces() if (why := piece.lacks(corpus, self))))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; :meth:`from_dict` gives the same recipe back."""

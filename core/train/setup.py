@@ -18,7 +18,6 @@ from core.sampling.judged import Judged, use_verdicts
 from core.sampling.recipe import Recipe
 from core.train.config import TrialConfig
 from core.train.events import EventWriter
-from core.train.fixed import start_model, two_towers
 from core.train.negatives import Negatives
 from core.train.step import Batch, Stepper
 from core.train.vectors import CurrentVectors
@@ -116,6 +115,8 @@ def _two_towers(
     recipe: Recipe, encoder: Encoder, doc_texts: list[str], seed: int, home: Path, events: EventWriter
 ) -> EncoderModel:
     """The model whose query side alone will learn, started from the trial that the recipe names or untrained."""
+    from core.train.fixed import start_model, two_towers
+
     trial = recipe.batch.trial
     model = two_towers(start_model(trial, home) if trial else encoder.build(doc_texts, seed))
     whose = f"trial {trial}" if trial else "the untrained encoder"
@@ -141,8 +142,8 @@ def _check(corpus: Corpus, recipe: Recipe, query_rows: np.ndarray) -> None:
             "The corpus has no training pair of the grade that the recipe asks for. "
             "Add judged pairs to qrels/train.tsv, or lower positives.min_grade."
         )
-    for why in (why for piece in recipe.pieces() if (why := piece.lacks(corpus, recipe))):
-        raise ParameterError(why)
+    if found := recipe.lacks(corpus):
+        raise ParameterError(" ".join(found))
     if corpus.n_documents < 2:
         raise ParameterError(
             f"The corpus has {corpus.n_documents} document, so nothing can be a negative. Add documents to corpus.jsonl."

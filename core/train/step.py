@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,7 +14,9 @@ from core.encode.model import EncoderModel
 from core.encode.tokens import Tokens
 from core.sampling.batch import BatchStep
 from core.sampling.recipe import Recipe
-from core.train.fixed import FixedVectors
+
+if TYPE_CHECKING:
+    from core.train.fixed import FixedVectors
 
 # Known positives of a query beyond which masking by comparison would cost more than the scores themselves.
 WIDEST_MASK = 64
@@ -95,6 +98,8 @@ class Stepper:
     def _fixed(self, batch: Batch) -> tuple[Batch, torch.Tensor, BatchStep]:
         """The batch joined by what its queries find among the fixed document vectors; only the queries carry a gradient."""
         if self.fixed is None:
+            from core.train.fixed import FixedVectors
+
             documents = self._compared(torch.from_numpy(self.model.encode(self.doc_tokens, "document")))
             self.fixed = FixedVectors(documents, self.recipe.signal.similarity, self.recipe.batch.depth)
         queries = self._compared(self.model.forward(self.query_tokens.take(batch.query_rows), "query"))
@@ -130,7 +135,7 @@ class Stepper:
 
     def _compare_rows(self, queries: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
         """(B,) or (B, m): each query with its own documents."""
-        if self.fixed is not None and documents.ndim == 3:
+        if self.recipe.batch.fixes_documents and documents.ndim == 3:
             return self.fixed.compare(queries, documents)
         if documents.ndim == 3:
             queries = queries[:, None]
