@@ -11,7 +11,8 @@ import torch
 
 from core.encode.encoders import make_encoder
 from core.encode.model import load_model
-from core.errors import TrialError
+from core.errors import ParameterError, TrialError
+from core.lab.mined_file import mine_to_file
 from core.sampling.batch_mined import FullRetrieval, HighestLoss, MetricWeighted
 from core.sampling.presets import preset
 from core.sampling.recipe import Lane, Recipe
@@ -100,7 +101,7 @@ def test_metric_weights_are_the_change_that_a_swap_makes(metric):
             assert float(weights[i, j]) == pytest.approx(abs(value(swapped) - value(ranking)), abs=1e-6)
 
 
-@pytest.mark.parametrize("recipe", ["ance-tele", "ltre", "adore", "ohem"])
+@pytest.mark.parametrize("recipe", ["ance-tele", "trisampler", "ltre", "adore"])
 def test_equal_seeds_give_equal_bytes_and_a_stop_changes_nothing(recipe, tmp_path, tiny_corpus):
     whole = make_trial(tmp_path / "whole", tiny_corpus, recipe, epochs=3)
     run_trial(whole, threads=1, corpus=tiny_corpus)
@@ -122,6 +123,13 @@ def test_momentum_looks_at_what_the_refresh_before_found(tmp_path, tiny_corpus):
     rows = {(t["lane"][0].as_py(), i): pairs[i] for i, t in enumerate(tables)}
     dense, momentum = ([rows[key] for key in sorted(rows) if key[0] == lane] for lane in (0, 1))
     assert len(dense) == 3 and momentum[1:] == dense[:2] and dense[0] != dense[2]
+
+
+def test_what_a_corpus_lacks_stops_a_training_and_a_mining_with_a_sentence(tmp_path, tiny_corpus):
+    with pytest.raises(ParameterError, match="Context negatives need a field .* Set context.field"):
+        run_trial(make_trial(tmp_path / "t", tiny_corpus, "context"), threads=1, corpus=tiny_corpus)
+    with pytest.raises(ParameterError, match="no log of impressions. Put impressions.tsv"):
+        mine_to_file(tiny_corpus, preset("impressions").recipe, tmp_path / "x.parquet")
 
 
 def test_fixed_documents_start_from_a_trial_and_keep_its_vectors(tmp_path, tiny_corpus):

@@ -30,8 +30,7 @@ def obstacles(corpus: Corpus, recipe: Recipe) -> list[str]:
                 f"Lane {i}: rank window {lane.window.first}-{lane.window.last} begins behind the last of this "
                 f"corpus's {corpus.n_documents:,} documents. Lower its first rank."
             )
-    found += [why for piece in recipe.pieces() if (why := piece.lacks(corpus, recipe))]
-    return found + ([recipe.misfit()] if recipe.misfit() else [])
+    return found + recipe.lacks(corpus)
 
 
 def warnings(corpus: Corpus, recipe: Recipe, batch_size: int | None = None) -> list[str]:

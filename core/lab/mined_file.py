@@ -30,6 +30,8 @@ def mine_to_file(
 
     if not recipe.mined:
         raise ParameterError("This recipe mines nothing: its negatives come with the batch. Choose one that mines, such as bm25 or ance.")
+    if found := recipe.lacks(corpus):
+        raise ParameterError(" ".join(found))
     started = time.perf_counter()
     similarity = recipe.signal.similarity
     kept: dict[str, Any] = {}

@@ -85,6 +85,8 @@ def differences(config: TrialConfig, n_negatives: int, n_minings: int) -> list[s
             f"The trial made each batch in {recipe.passes.parts} parts ({recipe.passes.title.lower()}); here it is encoded at once, "
             "with the same gradient in more memory (sentence-transformers' CachedMultipleNegativesRankingLoss needs less)."
         )
+    if recipe.batch.fixes_documents:
+        found.append("The trial kept all document vectors and searched them at each step; here both sides learn.")
     if recipe.batch.gives_negatives and recipe.mined and not recipe.batch.shares_mined:
         found.append("Each query's mined negatives served that query alone; here they serve the whole batch.")
     if recipe.mined and not n_negatives:

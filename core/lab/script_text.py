@@ -229,6 +229,9 @@ FORMULAS = {
     "hinge": "        per_pair = (1 - (positive[:, None] - negative) / TEMPERATURE).clamp(min=0)\n"
     + _MEAN
     + "        return per_pair.mean()",
+    "pairwise-logistic": "        per_pair = torch.nn.functional.softplus((negative - positive[:, None]) / TEMPERATURE)\n"
+    + _MEAN
+    + "        return per_pair.mean()",
     "bce": "        per_pair = torch.nn.functional.softplus((negative - THRESHOLD) / TEMPERATURE)\n"
     + _MEAN
     + "        own_term = torch.nn.functional.softplus(-(positive - THRESHOLD) / TEMPERATURE)\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.errors import ParameterError
 from core.params import Param, Piece, digest, make_piece, param
@@ -25,6 +25,9 @@ from core.sampling.sources import SOURCES, RandomCorpus, Source
 from core.sampling.weighting import WEIGHTINGS, Equal, Weighting
 from core.sampling.windows import WINDOWS, RankWindow
 from core.sampling.written import WRITTEN, NoWritten, WrittenNegatives
+
+if TYPE_CHECKING:
+    from core.corpus.corpus import Corpus
 
 #: Every piece of every family, by the slot of a recipe that it fits.
 FAMILIES: dict[str, tuple[type[Piece], ...]] = {
@@ -200,6 +203,10 @@ class Recipe:
             found += [] if lane.weighting == Equal() else [lane.weighting]
         later = (getattr(self, slot) for slot in ("perturbation", "written") if not self._is_left_out(slot))
         return [*found, self.schedule, self.signal, *later]
+
+    def lacks(self, corpus: Corpus) -> list[str]:
+        """Why pieces of the recipe cannot work on this corpus or together, one sentence each with its remedy."""
+        return list(dict.fromkeys(why for why in (self.misfit(), *(piece.lacks(corpus, self) for piece in self.pieces())) if why))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; :meth:`from_dict` gives the same recipe back."""

@@ -26,6 +26,7 @@ class FixedVectors:
         self.vectors, self.depth = vectors, depth
         self._array = vectors.numpy()
         # Vectors of length 1 already: the dot product is the cosine, and no norm is computed at each step.
+        self._is_l2 = similarity == "l2"
         self._similarity = "dot" if similarity == "cosine" else similarity
 
     def search(self, queries: np.ndarray, protected: np.ndarray) -> np.ndarray:
@@ -33,6 +34,16 @@ class FixedVectors:
         owners, columns = np.nonzero(protected >= 0)
         banned = Judgements.from_pairs(owners, protected[owners, columns], np.ones(len(owners)), len(queries))
         return top_k(queries, self._array, self.depth, similarity=self._similarity, exclude=banned).doc_rows
+
+    def compare(self, queries: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
+        """Scores (B, m) of each query (B, D) with its own documents (B, m, D), which carry no gradient.
+
+        One product for each query: the elementwise one of the other steps would hold B m D numbers twice, and m is large here.
+        """
+        dots = torch.bmm(documents, queries[:, :, None])[:, :, 0]
+        if self._is_l2:
+            return 2 * dots - queries.square().sum(1)[:, None] - documents.square().sum(2)
+        return dots
 
     def batch(self, queries: torch.Tensor, batch: Batch) -> tuple[Batch, BatchStep]:
         """The batch with what the search found behind its own mined negatives, and its vectors, none with a gradient."""

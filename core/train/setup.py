@@ -21,7 +21,6 @@ from core.sampling.order import share_of_one_group
 from core.sampling.recipe import Recipe
 from core.train.config import TrialConfig
 from core.train.events import EventWriter
-from core.train.fixed import start_model, two_towers
 from core.train.guide import Guide
 from core.train.made import Made, make_pairs
 from core.train.negatives import GROUP, ORDER, Negatives
@@ -127,10 +126,8 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
     encoder = make_encoder(config.encoder)
     if recipe.batch.uses_key_encoder and getattr(encoder, "towers", "shared") != "shared":
         raise ParameterError("MoCo needs shared towers: its key encoder follows the query side. Set encoder.towers=shared.")
-    if misfit := recipe.misfit():
-        raise ParameterError(misfit)
-    for why in (why for piece in recipe.pieces() if (why := piece.lacks(corpus, recipe))):
-        raise ParameterError(why)
+    if lacks := recipe.lacks(corpus):
+        raise ParameterError(" ".join(lacks))
     if group is not None and (recipe.batch.fixes_documents or recipe.batch.guided_by is not None):
         raise ParameterError(f"{recipe.batch.title} keeps vectors of the whole corpus in one process. Train it without torchrun.")
     if group is not None and (recipe.positives.makes_queries or recipe.written.gives_negatives):
@@ -216,6 +213,8 @@ def _two_towers(
     recipe: Recipe, encoder: Encoder, doc_texts: list[str], seed: int, home: Path | None, events: EventWriter | None
 ) -> EncoderModel:
     """The model whose query side alone will learn, started from the trial that the recipe names or untrained."""
+    from core.train.fixed import start_model, two_towers
+
     trial = recipe.batch.trial
     model = two_towers(start_model(trial, home) if trial and home else encoder.build(doc_texts, seed))
     whose = f"trial {trial}" if trial else "the untrained encoder"

@@ -15,10 +15,10 @@ from core.encode.tokens import Tokens
 from core.sampling.batch import BatchStep
 from core.sampling.recipe import Recipe
 from core.train.encoding import encoding_of
-from core.train.fixed import FixedVectors
 
 if TYPE_CHECKING:
     from core.train.distributed import Group
+    from core.train.fixed import FixedVectors
     from core.train.guide import Guide
 
 # Known positives of a query beyond which masking by comparison would cost more than the scores themselves.
@@ -32,8 +32,8 @@ class Batch:
     in the query's loss is multiplied by ``light_weight``; None = none. ``teacher``: float32 (B,) and (B, m), a teacher's scores of
     the positives and of the mined, NaN = it has none; None where the signal has no teacher. ``mined_log_weights`` float32
     (B, m): log of each mined document's own weight in its query's loss, beside its lane's; None = all alike.
-    ``positive_texts`` int64 (B,): the rows of the texts that
-    are read for the positives, where a positive is not a document's own text; None = ``positive_rows``."""
+    ``positive_texts`` int64 (B,): the rows of the texts that are read for the positives, where a positive is not a document's own
+    text; None = ``positive_rows``."""
 
     query_rows: np.ndarray
     positive_rows: np.ndarray
@@ -145,6 +145,8 @@ class Stepper:
     def _fixed(self, batch: Batch) -> tuple[Batch, torch.Tensor, BatchStep]:
         """The batch joined by what its queries find among the fixed document vectors; only the queries carry a gradient."""
         if self.fixed is None:
+            from core.train.fixed import FixedVectors
+
             documents = self._compared(torch.from_numpy(self.model.encode(self.doc_tokens, "document")))
             self.fixed = FixedVectors(documents, self.recipe.signal.similarity, self.recipe.batch.depth)
         queries = self._compared(self.model.forward(self.query_tokens.take(batch.query_rows), "query"))
@@ -180,6 +182,8 @@ class Stepper:
 
     def _compare_rows(self, queries: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
         """(B,) or (B, m): each query with its own documents."""
+        if self.recipe.batch.fixes_documents and documents.ndim == 3:
+            return self.fixed.compare(queries, documents)
         if documents.ndim == 3:
             queries = queries[:, None]
         if self.recipe.signal.similarity == "l2":

@@ -151,6 +151,7 @@ def details(trial: Seen) -> None:
             line |= {"looked at": counts.pop("looked at", None), "kept": counts.pop("kept", None)}
             line |= {"hard share": lane.get("hard_share"), "false negatives": lane.get("false_negative_rate")}
             line |= {"too few": lane.get("n_short")}
+            line |= {"staleness": lane["staleness"]} if "staleness" in lane else {}
             rows.append(line | {f"refused: {RULES.get(rule, rule)}": n for rule, n in counts.items() if n})
     if rows:
         names = list(dict.fromkeys(name for row in rows for name in row))
@@ -167,6 +168,7 @@ def details(trial: Seen) -> None:
                     help="Kept candidates that the model scores at or above the positive.", **share
                 ),
                 "false negatives": st.column_config.NumberColumn(help="Kept candidates that this corpus's truth calls relevant.", **share),
+                "staleness": st.column_config.NumberColumn(help="Steps between the weights that mined and the taking of what they mined."),
                 "too few": st.column_config.NumberColumn(help="Queries with fewer negatives than asked for."),
             },
             key=f"minings.{trial.row.id}",
