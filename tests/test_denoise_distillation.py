@@ -123,6 +123,7 @@ def test_a_step_gives_each_pair_its_own_teachers_score(batch):
     mined = np.array([[5, 6], [7, -1], [8, 9], [10, 11]])
     rng = np.random.default_rng(1)
     of_positive, of_mined = rng.normal(size=4).astype(np.float32), rng.normal(size=(4, 2)).astype(np.float32)
+    of_positive *= 10  # beyond the student's margins for some, below them for others
     of_mined[1, 1], of_mined[2, 0] = np.nan, np.nan
     stepper = stepper_of(batch, MarginMSE(), mined=(Lane(source=RandomCorpus(), per_query=2),))
     queries, documents = encode(stepper, "query", range(4)), encode(stepper, "document", range(12))
@@ -132,11 +133,12 @@ def test_a_step_gives_each_pair_its_own_teachers_score(batch):
         for j in known:
             gap = float(queries[i] @ (documents[i] - documents[mined[i, j]])) / 0.05 - float(of_positive[i] - of_mined[i, j])
             total += gap**2 / len(known) / 4
-            weights[i, j] = 2 * abs(gap) / 0.05 / len(known)
+            weights[i, j] = -2 * gap / 0.05 / len(known)
     rows = np.arange(4)
     report = stepper.step(Batch(rows, rows, mined, rows[:, None], teacher=(of_positive, of_mined)))
     assert report.loss == pytest.approx(total, rel=1e-5)
     np.testing.assert_allclose(report.mined_weights, weights, rtol=1e-3, atol=1e-3)
+    assert (weights > 0).any() and (weights < 0).any(), "some are pushed away, some drawn closer"
 
 
 CORPUS = make_corpus([f"text {i}" for i in range(5)], ["a", "b", "c"], [(0, 0), (1, 1)], [(2, 2)])

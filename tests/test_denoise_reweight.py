@@ -10,6 +10,7 @@ import pytest
 from core.params import digest
 from core.sampling.batch import InBatch, NoBatch
 from core.sampling.mine import mine_lane
+from core.sampling.pickers import Uniform
 from core.sampling.presets import preset
 from core.sampling.recipe import Lane, Recipe
 from core.sampling.settings import apply_settings
@@ -17,6 +18,7 @@ from core.sampling.signal import InfoNCE, Triplet
 from core.sampling.sources import BM25Source, Dense, RandomCorpus
 from core.sampling.weighting import Equal, Suspicion
 from core.sampling.windows import RankWindow
+from core.train.negatives import Negatives
 from core.train.results import TrialResults
 from core.train.step import Batch
 from core.train.trial import Stopped, run_trial
@@ -89,6 +91,25 @@ def test_the_weight_multiplies_the_pairs_own_term(batch, lane_weight):
     report = stepper.step(Batch(rows, rows, mined, rows[:, None], mined_log_weights=np.log(weights)))
     assert report.loss == pytest.approx(total, abs=1e-5)
     np.testing.assert_allclose(report.mined_weights, pulls, rtol=1e-4, atol=1e-5)
+
+
+def test_a_picked_negative_brings_its_own_weight(tmp_path, tiny_corpus):
+    """Beside a lane that weighs all alike, and where too few are left."""
+    context = make_context(tiny_corpus, seed=2)
+    weighting = Suspicion(gamma=2.0)
+    lanes = (
+        Lane(source=RandomCorpus(), per_query=1),
+        Lane(source=BM25Source(), window=RankWindow(first=3, last=12), picker=Uniform(), per_query=6, weighting=weighting),
+    )
+    rows = tiny_corpus.split_query_rows("train")
+    negatives = Negatives(Recipe(mined=lanes), context, rows, 0, tmp_path)
+    negatives.prepare(0, 0, True, 4)
+    p = weighting.relevance(context, rows, negatives.rows)
+    p[:, 0] = 0
+    expected = np.where(negatives.rows >= 0, (1 - p.astype(float)) ** 2, 1.0)
+    np.testing.assert_allclose(np.exp(negatives.log_weights), expected, atol=1e-5)
+    assert expected.min() < 0.9 and (negatives.rows < 0).any()
+    negatives.flush()
 
 
 def test_pairwise_losses_are_weighed_too():

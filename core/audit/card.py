@@ -47,7 +47,7 @@ class SourceView:
 class Moment:
     """The pair in one mining. ``rank``: in the source's own list; ``score``, ``positive_score``: by the model of that moment;
     ``rule``: "kept" or what refused it; ``verdicts``: every rule of the lane -> whether it lets the candidate pass;
-    ``weight``: mean |d loss / d score| over the uses, NaN = unused."""
+    ``weight``: mean d loss / d score over the uses, NaN = unused."""
 
     step: int
     lane: int
@@ -97,7 +97,7 @@ class WhyCard:
 
     @property
     def weight(self) -> float:
-        """Mean |d loss / d score| over all uses; NaN = never used."""
+        """Mean d loss / d score over all uses; NaN = never used."""
         used = [(m.times_used, m.weight) for m in self.history if m.times_used]
         return sum(n * w for n, w in used) / sum(n for n, _ in used) if used else float("nan")
 

@@ -123,7 +123,7 @@ class WillNotFall(Reason):
     """It was trained against for long, but its score would not fall.
 
     Each pair's fall is its score when it was first mined minus its score by the finished model. A line through all pairs that
-    were trained against gives the fall to expect from the pull on them (uses x |d loss / d score|). Doubt = how much less this
+    were trained against gives the fall to expect from the pull on them (uses x d loss / d score). Doubt = how much less this
     one fell, in standard deviations: the positives keep lifting what resembles them. NaN where it was never trained against.
     Short trials have little history, and pairs that are pulled once say next to nothing.
     """
@@ -166,7 +166,7 @@ def resistance_of(evidence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     is_told = (pairs.times_used > 0) & ~np.isnan(table.score[first])
     queries, docs, first = pairs.query_row[is_told], pairs.doc_row[is_told], first[is_told]
     fall = table.score[first].astype(np.float64) - evidence.vectors.score_pairs(queries, docs)
-    pull = np.log1p(pairs.pull[is_told])
+    pull = np.log1p(np.maximum(pairs.pull[is_told], 0))  # below 0: a teacher had it drawn closer
     if not len(fall):
         return queries, docs, fall
     slope = ((pull - pull.mean()) * (fall - fall.mean())).sum() / max(((pull - pull.mean()) ** 2).sum(), 1e-12)

@@ -101,7 +101,7 @@ def suspect_table(
     able = tuple(reason for reason in reasons if reason.key not in missing)
     table = evidence.table
     if pairs is not None:
-        harm, times_used = pairs.pull.astype(np.float64), pairs.times_used.astype(np.int64)
+        harm, times_used = np.maximum(pairs.pull, 0).astype(np.float64), pairs.times_used.astype(np.int64)
         rank = np.zeros(len(query_rows), np.int64) if table is None else table.rank[pairs.last].astype(np.int64)
     else:
         harm, times_used = softmax_weights(evidence, query_rows, doc_rows), np.zeros(len(query_rows), np.int64)

@@ -33,7 +33,7 @@ class Pairs:
 
     @property
     def weight(self) -> np.ndarray:
-        """float64: mean |d loss / d score| over all uses; NaN = never used."""
+        """float64: mean d loss / d score over all uses; NaN = never used."""
         return np.divide(self.pull, self.times_used, out=np.full(len(self), np.nan), where=self.times_used > 0)
 
     def take(self, rows: np.ndarray) -> Pairs:

@@ -32,7 +32,7 @@ class TrialTable:
 
     ``place`` int16: index into ``tables``; ``rank`` 1-based in the source's own list; ``source_score`` on the source's
     scale; ``score``, ``positive_score`` float32 by the model of that moment (NaN where it was not asked); ``rule`` int8:
-    index into ``rules``; ``weight`` float32: mean |d loss / d score| over its uses, 0 = unused; ``hardness`` int8:
+    index into ``rules``; ``weight`` float32: mean d loss / d score over its uses, 0 = unused; ``hardness`` int8:
     index into HARDNESS; ``reasons`` title -> bool; ``grade`` int16 by the corpus's truth (0 = not known), None without.
     """
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from core.encode.encoders import CharNgram, FrozenHead, StaticEncoder, StaticScratch, make_encoder
 from core.lab.script_text import BODY, FORMULAS, LOADERS, LOSSES, SIMILARITIES
+from core.sampling.weighting import Equal
 from core.train.config import TrialConfig
 
 DATA, MODEL, OUT = "train.parquet", "model", "trained"
@@ -99,6 +100,10 @@ def differences(config: TrialConfig, n_negatives: int, n_minings: int) -> list[s
         found.append("Mined negatives had a loss weight of their own; here it is 1.")
     if recipe.written.gives_negatives:
         found.append(f"The trial trained against synthetic texts, too ({recipe.written.title}); they are not in the data.")
+    if any(lane.weighting != Equal() for lane in recipe.mined):
+        found.append("Each mined negative weighed less the likelier it was an answer; here all weigh alike.")
+    if recipe.perturbation.weight_beside:
+        found.append("The trial also trained on vectors moved in the worst direction; here they stay where they are.")
     if config.verdicts and config.verdict_use == "down-weight":
         found.append("Judged pairs had less weight in the loss; here they have full weight.")
     if config.encoder.get("fields"):

@@ -110,9 +110,15 @@ def unlabelled_queries(corpus: Corpus) -> np.ndarray:
     for name, split in corpus.splits.items():
         is_judged |= split.n_per_query() > 0
         is_held_out |= (split.n_per_query() > 0) & (name != "train")
-    words = [" ".join(tokenize(text)) for text in corpus.query_texts()]
-    held_out = {words[row] for row in np.flatnonzero(is_held_out)} | {""}
-    return np.array([row for row in np.flatnonzero(~is_judged) if words[row] not in held_out], np.int64)
+    rows = np.flatnonzero(~is_judged)
+    if not len(rows):
+        return rows
+    held_out = {"", *_words(corpus, np.flatnonzero(is_held_out))}
+    return rows[[words not in held_out for words in _words(corpus, rows)]]
+
+
+def _words(corpus: Corpus, query_rows: np.ndarray) -> list[str]:
+    return [" ".join(tokenize(text)) for text in corpus.query_texts(query_rows)]
 
 
 AUGMENTED: tuple[type[CrossAugmented], ...] = (CrossAugmented,)

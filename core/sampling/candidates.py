@@ -26,7 +26,8 @@ class Candidates:
     float32 (Q, C) on the source's scale; ``positive_rows`` int64 (Q,) and ``positive_scores`` float32 (Q,): the query's
     lowest-scored positive; ``decided_by`` int8 (Q, C): index into ``rules`` of the first rule that refused, -1 = kept;
     ``verdicts`` uint32 (Q, C): bit i set where rule i refuses, whether or not an earlier one did. ``times_used`` int32
-    and ``weight_sum`` float64 grow while training: weight is |d loss / d score| of the query's own loss, p_i / t for InfoNCE.
+    and ``weight_sum`` float64 grow while training: weight is d loss / d score of the query's own loss, p_i / t for InfoNCE; below
+    0 where a teacher has the candidate drawn closer.
     ``model_scores``, ``model_positive_scores``: the same pairs scored by the model of that moment. ``likeness`` float32 (Q, C): score of
     each candidate with ``positive_rows`` by the source, where the picker asks for it. ``log_weights`` float32 (Q, C):
     log of each kept candidate's own share of its loss weight; None where the lane weighs all alike.

@@ -48,8 +48,8 @@ class Batch:
 
 @dataclass(frozen=True)
 class StepReport:
-    """``loss``: with that of moved vectors, where the recipe has some. ``mined_weights`` float32 (B, m): |d l / d s| of each mined
-    negative, l the query's own loss; 0 where none.
+    """``loss``: with that of moved vectors, where the recipe has some. ``mined_weights`` float32 (B, m): d l / d s of each mined
+    negative, l the query's own loss: above 0 it is pushed away, below 0 (by a teacher's will) drawn closer; 0 where none.
 
     ``positive_score``, ``negative_score``: batch means, the latter over all allowed negatives; ``hard_share``: share of
     queries with an allowed negative that scores at least as high as the positive.
@@ -259,7 +259,7 @@ class Stepper:
         n, m = batch.mined_rows.shape
         mined_weights = np.zeros((n, m), np.float32)
         if m and negative.grad is not None:
-            pull = (negative.grad * n).abs()  # the loss is a mean over the batch: times n is the query's own
+            pull = negative.grad * n  # the loss is a mean over the batch: times n is the query's own
             if self.recipe.batch.shares_mined:
                 own = pull[:, n : n + n * m].reshape(n, n, m)
                 mined_weights = own[torch.arange(n), torch.arange(n)].numpy()

@@ -28,8 +28,8 @@ HARDNESS_HELP = (
     "or above the positive. By the last model listed below."
 )
 WEIGHT_HELP = (
-    "How strongly the loss pushed it away: the mean of |d loss / d score| over its uses. For InfoNCE that is p / t, its softmax "
-    "probability divided by the temperature: near 0 teaches nothing."
+    "How strongly the loss pushed it away: the mean of d loss / d score over its uses. For InfoNCE that is p / t, its softmax "
+    "probability divided by the temperature: near 0 teaches nothing. Below 0 a teacher had it drawn closer."
 )
 
 

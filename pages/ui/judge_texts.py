@@ -79,7 +79,7 @@ def why_here(bench: Bench, pair: Pair) -> None:
         st.badge(
             f"harm {table.harm[place]:.3g}{used}",
             color="orange",
-            help="How strongly the training pushed the pair apart: the sum of |d loss / d score| over its uses. For pairs that "
+            help="How strongly the training pushed the pair apart: the sum of d loss / d score over its uses. For pairs that "
             "nothing was trained on: the softmax weight that the model would give it.",
         )
         for reason in table.reasons:
