@@ -12,6 +12,7 @@ from core.sampling.recipe import FAMILIES, Lane, Recipe, lane_params
 from core.sampling.windows import RankWindow
 from pages.ui.form import params_form, piece_form
 from pages.ui.recipe_checks import batch_reasons
+from pages.ui.recipe_files import file_form
 from pages.ui.recipe_pieces import choose, choose_encoder, encoder_of, slot
 from pages.ui.text import plain, shorten
 
@@ -46,6 +47,7 @@ def compose(session: Session, recipe: Recipe, trials: dict[str, str]) -> Recipe:
                     draft.get(name) or recipe.written.to_dict(),  # only what is written may be left out of a recipe
                     f"recipe.{name}",
                     because=batch_reasons(encoder) if name == "batch" else None,
+                    form=lambda piece, where: (file_form if hasattr(piece, "file") else _plain_form)(piece, where),
                     help=SLOT_HELP[name],
                 )
         if names[0] == "batch":
@@ -70,6 +72,10 @@ def compose(session: Session, recipe: Recipe, trials: dict[str, str]) -> Recipe:
         # The widgets below the changed lane were drawn for other lanes.
         st.rerun()
     return made
+
+
+def _plain_form(piece: Piece, prefix: str) -> Piece:
+    return piece_form(piece, prefix, columns=1)
 
 
 def _draft(recipe: Recipe) -> dict[str, Any]:
