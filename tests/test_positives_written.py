@@ -252,3 +252,31 @@ def test_rules_need_nobody_and_without_an_endpoint_a_sentence_says_what_to_do(ti
     code, told, _ = run(capsys, *base, "--kind", "negatives", "--by-rule")
     assert code == 0 and told["texts"] == len(read_written(out, NEGATIVE))
     assert run(capsys, *base, "--kind", "queries", "--by-rule")[0] == 2
+
+
+def test_a_bundle_names_no_folder_and_one_that_does_is_refused(workspace, tiny_corpus, tiny_folder, tmp_path, file):
+    import zipfile
+
+    from core.corpus.limits import Limits
+    from core.errors import TrialError
+    from core.lab.bundle_check import check_folder
+    from core.lab.exchange import bundle_file, open_file
+    from core.lab.workspace import Workspace
+    from core.train.config import TrialConfig, write_config
+
+    write_lines(file, [Written(NEGATIVE, "train-1", "", "no answer")])
+    place = Workspace(workspace)
+    folder = place.trials / "one"
+    recipe = Recipe(written=NegativesFromFile(file=str(file)))
+    config = {"corpus": str(tiny_folder), "corpus_fingerprint": tiny_corpus.fingerprint, "corpus_name": "tiny", **LIGHT | {"epochs": 1}}
+    write_config(folder, TrialConfig(recipe=recipe.to_dict(), **config))
+    run_trial(folder, threads=1, corpus=tiny_corpus)
+    out = tmp_path / "t.zip"
+    bundle_file(place, folder, out, with_corpus=True, say=lambda _: None)
+    with zipfile.ZipFile(out) as packed:
+        told = json.loads(packed.read("trial.json"))
+        assert told["config"]["recipe"]["written"]["file"] == file.name and {FILE, "written-source.jsonl"} <= set(packed.namelist())
+    opened = open_file(Workspace(tmp_path / "other"), out, say=lambda _: None)
+    assert opened
+    with pytest.raises(TrialError, match="by its folder"):
+        check_folder(folder, "t.zip", Limits())
