@@ -261,8 +261,9 @@ def test_a_bundle_names_no_folder_and_one_that_does_is_refused(workspace, tiny_c
     from core.errors import TrialError
     from core.lab.bundle_check import check_folder
     from core.lab.exchange import bundle_file, open_file
+    from core.lab.retrain import retrain_config
     from core.lab.workspace import Workspace
-    from core.train.config import TrialConfig, write_config
+    from core.train.config import TrialConfig, read_config, write_config
 
     write_lines(file, [Written(NEGATIVE, "train-1", "", "no answer")])
     place = Workspace(workspace)
@@ -271,6 +272,9 @@ def test_a_bundle_names_no_folder_and_one_that_does_is_refused(workspace, tiny_c
     config = {"corpus": str(tiny_folder), "corpus_fingerprint": tiny_corpus.fingerprint, "corpus_name": "tiny", **LIGHT | {"epochs": 1}}
     write_config(folder, TrialConfig(recipe=recipe.to_dict(), **config))
     run_trial(folder, threads=1, corpus=tiny_corpus)
+    original = file.read_bytes()
+    file.write_text("gone")
+    assert retrain_config(read_config(folder), "one", {}, folder=folder)[1] == {"written-source.jsonl": original}
     out = tmp_path / "t.zip"
     bundle_file(place, folder, out, with_corpus=True, say=lambda _: None)
     with zipfile.ZipFile(out) as packed:
