@@ -75,7 +75,7 @@ def test_a_counterfactual_differs_in_one_span_of_the_same_shape():
     assert set(MAKERS) <= set(exchange.pools["name 2"]) and {"1810", "1925"} <= set(exchange.pools["0000"])
     rng = np.random.default_rng(0)
     for row, text in enumerate(texts):
-        made = {exchange.counterfactual(text, "", "one", rng) for _ in range(20)}
+        made = {exchange.counterfactual([text], "", "one", rng) for _ in range(20)}
         for other in made - {None}:
             spans = [text[a:b] for a, b in swappable(text)]
             changed = [span for span in dict.fromkeys(spans) if not re.search(rf"(?<!\w){re.escape(span)}(?!\w)", other)]
@@ -84,12 +84,14 @@ def test_a_counterfactual_differs_in_one_span_of_the_same_shape():
             replacement = other[len(left) :].split(right.split(changed[0])[0])[0] if right else other[len(left) :]
             assert shape(replacement) == shape(changed[0]) and replacement not in text
     built = texts[1]
-    named = {exchange.counterfactual(built, "what did Anna Keel do", "one", rng) for _ in range(20)}
+    named = {exchange.counterfactual([built], "what did Anna Keel do", "one", rng) for _ in range(20)}
     assert all("Anna Keel" not in other and "1810" in other for other in named), "what the query names goes first"
-    whole = exchange.counterfactual(built, "", "all", rng)
+    whole = exchange.counterfactual([built], "", "all", rng)
     assert not [span for span in (built[a:b] for a, b in swappable(built)) if re.search(rf"(?<!\w){re.escape(span)}(?!\w)", whole)]
-    assert exchange.counterfactual("no span here", "", "one", rng) is None
-    assert Exchange(["Only Once"]).counterfactual("Only Once", "", "all", rng) is None
+    assert exchange.counterfactual(["no span here"], "", "one", rng) is None
+    halves = Exchange(["Anna Keel", "Piet Vos"]).counterfactual(["A note on Anna Keel", "Surgeons agree."], "", "all", rng)
+    assert halves == "A note on Piet Vos Surgeons agree.", "a title's end and a text's beginning make no name"
+    assert Exchange(["Only Once"]).counterfactual(["Only Once"], "", "all", rng) is None
 
 
 def test_written_rows_lie_behind_the_corpus_and_are_drawn_each_epoch(tmp_path, file):
