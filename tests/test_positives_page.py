@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from core.corpus.load import load_corpus
 from core.sampling.presets import PRESETS
@@ -105,3 +106,38 @@ def test_positives_that_find_nothing_say_so(root, link):
     recipe = dataclasses.replace(PRESETS["contiguous-spans"].recipe, positives=ContiguousSpans(least=500, most=600))
     at = page(root, corpus=link, recipe=encode_recipe(recipe))
     assert not at.exception and "makes no pair from this corpus" in words(at)
+
+
+def test_a_link_cannot_make_the_server_read_a_file(root, link, tmp_path):
+    import dataclasses
+
+    from core.sampling.positives_written import GeneratedQueries
+
+    secret = tmp_path / "secret.jsonl"
+    secret.write_text('{"doc-id": "0-1", "text": "the secret"}')
+    recipe = dataclasses.replace(PRESETS["generated-queries"].recipe, positives=GeneratedQueries(file=str(secret)))
+    for path in ("recipe", "train"):
+        at = AppTest.from_file(str(root / f"pages/{path}.py"), default_timeout=120)
+        at.query_params["corpus"], at.query_params["recipe"] = link, encode_recipe(recipe)
+        at.run()
+        assert not at.exception and "the secret" not in " ".join(html_of(at)) and "recipe" not in at.query_params
+        assert any("was not handed in" in str(w.value) for w in at.warning)
+
+
+def test_a_file_that_was_handed_in_is_kept_and_its_pairs_shown(root, link, workspace):
+    from core.errors import CorpusError
+    from pages.ui.recipe_files import _kept, check_files
+
+    path = _kept("my texts.jsonl", b'{"doc-id": "0-1", "text": "what is on the northern side"}\n', "query")
+    assert path.parent == workspace / "uploads" / "written" and path.name.endswith("-my_texts.jsonl")
+    with pytest.raises(CorpusError, match="missing 'doc-id'"):
+        _kept("bad.jsonl", b'{"text": "x"}', "query")
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    import dataclasses
+
+    recipe = PRESETS["generated-queries"].recipe
+    recipe = dataclasses.replace(recipe, positives=recipe.positives.but(file=str(path)))
+    check_files(recipe)
+    at = page(root, corpus=link, recipe=encode_recipe(recipe))
+    assert not at.exception and not at.error and "1 pairs for 1 of 24 documents" in words(at)
+    assert any("my_texts.jsonl" in str(c.value) for c in at.caption)

@@ -75,7 +75,7 @@ def test_a_counterfactual_differs_in_one_span_of_the_same_shape():
     assert set(MAKERS) <= set(exchange.pools["name 2"]) and {"1810", "1925"} <= set(exchange.pools["0000"])
     rng = np.random.default_rng(0)
     for row, text in enumerate(texts):
-        made = {exchange.counterfactual(text, "", "one", rng) for _ in range(20)}
+        made = {exchange.counterfactual([text], "", "one", rng) for _ in range(20)}
         for other in made - {None}:
             spans = [text[a:b] for a, b in swappable(text)]
             changed = [span for span in dict.fromkeys(spans) if not re.search(rf"(?<!\w){re.escape(span)}(?!\w)", other)]
@@ -84,12 +84,14 @@ def test_a_counterfactual_differs_in_one_span_of_the_same_shape():
             replacement = other[len(left) :].split(right.split(changed[0])[0])[0] if right else other[len(left) :]
             assert shape(replacement) == shape(changed[0]) and replacement not in text
     built = texts[1]
-    named = {exchange.counterfactual(built, "what did Anna Keel do", "one", rng) for _ in range(20)}
+    named = {exchange.counterfactual([built], "what did Anna Keel do", "one", rng) for _ in range(20)}
     assert all("Anna Keel" not in other and "1810" in other for other in named), "what the query names goes first"
-    whole = exchange.counterfactual(built, "", "all", rng)
+    whole = exchange.counterfactual([built], "", "all", rng)
     assert not [span for span in (built[a:b] for a, b in swappable(built)) if re.search(rf"(?<!\w){re.escape(span)}(?!\w)", whole)]
-    assert exchange.counterfactual("no span here", "", "one", rng) is None
-    assert Exchange(["Only Once"]).counterfactual("Only Once", "", "all", rng) is None
+    assert exchange.counterfactual(["no span here"], "", "one", rng) is None
+    halves = Exchange(["Anna Keel", "Piet Vos"]).counterfactual(["A note on Anna Keel", "Surgeons agree."], "", "all", rng)
+    assert halves == "A note on Piet Vos Surgeons agree.", "a title's end and a text's beginning make no name"
+    assert Exchange(["Only Once"]).counterfactual(["Only Once"], "", "all", rng) is None
 
 
 def test_written_rows_lie_behind_the_corpus_and_are_drawn_each_epoch(tmp_path, file):
@@ -252,3 +254,35 @@ def test_rules_need_nobody_and_without_an_endpoint_a_sentence_says_what_to_do(ti
     code, told, _ = run(capsys, *base, "--kind", "negatives", "--by-rule")
     assert code == 0 and told["texts"] == len(read_written(out, NEGATIVE))
     assert run(capsys, *base, "--kind", "queries", "--by-rule")[0] == 2
+
+
+def test_a_bundle_names_no_folder_and_one_that_does_is_refused(workspace, tiny_corpus, tiny_folder, tmp_path, file):
+    import zipfile
+
+    from core.corpus.limits import Limits
+    from core.errors import TrialError
+    from core.lab.bundle_check import check_folder
+    from core.lab.exchange import bundle_file, open_file
+    from core.lab.retrain import retrain_config
+    from core.lab.workspace import Workspace
+    from core.train.config import TrialConfig, read_config, write_config
+
+    write_lines(file, [Written(NEGATIVE, "train-1", "", "no answer")])
+    place = Workspace(workspace)
+    folder = place.trials / "one"
+    recipe = Recipe(written=NegativesFromFile(file=str(file)))
+    config = {"corpus": str(tiny_folder), "corpus_fingerprint": tiny_corpus.fingerprint, "corpus_name": "tiny", **LIGHT | {"epochs": 1}}
+    write_config(folder, TrialConfig(recipe=recipe.to_dict(), **config))
+    run_trial(folder, threads=1, corpus=tiny_corpus)
+    original = file.read_bytes()
+    file.write_text("gone")
+    assert retrain_config(read_config(folder), "one", {}, folder=folder)[1] == {"written-source.jsonl": original}
+    out = tmp_path / "t.zip"
+    bundle_file(place, folder, out, with_corpus=True, say=lambda _: None)
+    with zipfile.ZipFile(out) as packed:
+        told = json.loads(packed.read("trial.json"))
+        assert told["config"]["recipe"]["written"]["file"] == file.name and {FILE, "written-source.jsonl"} <= set(packed.namelist())
+    opened = open_file(Workspace(tmp_path / "other"), out, say=lambda _: None)
+    assert opened
+    with pytest.raises(TrialError, match="by its folder"):
+        check_folder(folder, "t.zip", Limits())

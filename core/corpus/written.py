@@ -14,6 +14,8 @@ from core.errors import CorpusError
 
 NEGATIVE, PARAPHRASE, QUERY = "negative", "paraphrase", "query"
 KINDS = (NEGATIVE, PARAPHRASE, QUERY)
+#: A trial's own copies of the files that its recipe names, by the recipe's slot.
+COPIES = {"written": "written-source.jsonl", "positives": "positives-source.jsonl"}
 MOST_BYTES = 512 * 2**20
 LONGEST_TEXT = 20_000
 REMEDY = {

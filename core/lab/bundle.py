@@ -67,7 +67,8 @@ def write_bundle(
             carried = {f"{CORPUS}/{path.relative_to(beir).as_posix()}": path for path in beir.rglob("*") if path.is_file()}
             carried[ABOUT] = _json({"name": corpus.name, "notes": list(corpus.notes), "facts": corpus.facts})
         spec = portable_spec(config.corpus)
-        changed = {**about, "id": folder.name, "owner": "", "config": {**about["config"], "corpus": spec}}
+        own = {**about["config"], "corpus": spec, "recipe": without_places(about["config"]["recipe"])}
+        changed = {**about, "id": folder.name, "owner": "", "config": own}
         members: dict[str, Path | bytes] = {**kept_files(folder), files.TRIAL: _json(changed), **carried}
         failure = files.read_json(folder / files.FAILURE)
         if failure is not None:  # the traceback names folders of this machine
@@ -80,6 +81,14 @@ def write_bundle(
             "libraries": library_versions(),
         }
         return _pack(out, members, manifest, tell)
+
+
+def without_places(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The recipe's dictionary with the bare names of the files that its pieces read: their folders are of this machine."""
+    return {
+        slot: {**piece, "file": Path(piece["file"]).name} if isinstance(piece, dict) and piece.get("file") else piece
+        for slot, piece in recipe.items()
+    }
 
 
 def _pack(out: Path, members: Mapping[str, Path | bytes], manifest: dict[str, Any], tell: Tell) -> dict[str, Any]:

@@ -154,7 +154,10 @@ def check_folder(folder: Path, name: str, limits: Limits) -> TrialConfig:
             raise TrialError(f"{name}: {path.name!r} is no JSON object. Make the bundle again.")
     try:
         config = read_config(folder)
-        assert config.recipe_value is not None  # parses the recipe
+        recipe = config.recipe_value
+        named = [file for piece in (recipe.positives, recipe.written) if (file := getattr(piece, "file", ""))]
+        if any(re.search(r"[/\\:]", file) or file in (".", "..") for file in named):
+            raise ParameterError("it names a file of another machine by its folder")  # a retraining must not read what it likes
     except (UserError, TypeError, ValueError, KeyError, AttributeError) as error:
         reason = str(error) if isinstance(error, ParameterError) else "its configuration cannot be read"
         raise TrialError(f"{name}: this version cannot read its trial ({reason.rstrip('.')}). Update Negative Space.") from None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from core.audit.compare import sentence
 from core.audit.retrained import Change
 from core.corpus.corpus import Corpus
+from core.corpus.written import COPIES
 from core.errors import SHOWN_FAULTS, ParameterError, TrialError
 from core.evaluate.metrics import MEASURES
 from core.lab.workspace import Workspace
@@ -68,17 +69,21 @@ def retrain_config(
     weight: float | None = None,
     name: str | None = None,
     called: str = "verdicts",
+    folder: Path | None = None,
 ) -> tuple[TrialConfig, dict[str, bytes]]:
     """The configuration of a trial that repeats ``parent`` with these verdicts, and the files of its folder.
 
+    ``folder``: the parent's, whose copies of files that its recipe names are trained on again.
     The parent's own verdicts, if it had any, are replaced. ``decided`` empty: the very same training again. ``called``: how
     a name made from the parent's calls the verdicts.
     """
     plain = replace(parent, verdicts="", verdict_use=DROP, verdict_weight=TrialConfig.verdict_weight, like=parent_id)
+    paths = [] if folder is None else [folder / copy for copy in COPIES.values()]
+    copies = {path.name: path.read_bytes() for path in paths if path.is_file()}
     if not decided:
-        return replace(plain, name=name or _cut(parent.name or parent_id, "again")), {}
+        return replace(plain, name=name or _cut(parent.name or parent_id, "again")), copies
     config, files = with_verdicts(plain, decided, use=use, weight=weight)
-    return replace(config, name=name or _cut(parent.name or parent_id, f"{called} {WAYS[config.verdict_use]}")), files
+    return replace(config, name=name or _cut(parent.name or parent_id, f"{called} {WAYS[config.verdict_use]}")), files | copies
 
 
 def submit_retrain(
@@ -93,9 +98,8 @@ def submit_retrain(
 ) -> TrialRow:
     """"Retrain like this trial with these": the new trial, queued. Raises ParameterError, or TrialError for an unknown id."""
     row = store.get(trial_id)
-    config, files = retrain_config(
-        TrialConfig.from_dict({**row.config, "name": row.name}), row.id, decided, use=use, weight=weight, name=name
-    )
+    parent = TrialConfig.from_dict({**row.config, "name": row.name})
+    config, files = retrain_config(parent, row.id, decided, use=use, weight=weight, name=name, folder=row.folder)
     return store.submit(config.to_dict(), config.name, owner=owner, recipe_title=row.recipe_title, files=files)
 
 
@@ -119,7 +123,8 @@ def config_from_options(
     else:
         decided = verdicts_of_truth(corpus, folder)
     called = "perfect verdicts" if options.from_truth else "verdicts"
-    return retrain_config(config, folder.name, decided, use=options.use, weight=options.weight, name=options.name, called=called)
+    changes = {"use": options.use, "weight": options.weight, "name": options.name, "called": called}
+    return retrain_config(config, folder.name, decided, **changes, folder=folder)
 
 
 def sentences(found: Sequence[Change]) -> list[str]:

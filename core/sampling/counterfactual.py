@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -41,11 +41,14 @@ def shape(span: str) -> str:
 
 
 class Exchange:
-    """The names, dates and numbers of a corpus, by shape, to be put in the place of others."""
+    """The names, dates and numbers of a corpus, by shape, to be put in the place of others; ``parts``: its titles and its texts.
 
-    def __init__(self, texts: Sequence[str]):
+    Title and text are read apart: joined, a text's first word would stand inside a sentence and pass for a name.
+    """
+
+    def __init__(self, parts: Iterable[str]):
         pools: dict[str, set[str]] = {}
-        for text in texts:
+        for text in parts:
             for start, end in swappable(text):
                 pools.setdefault(shape(text[start:end]), set()).add(text[start:end])
         self.pools = {key: sorted(pool) for key, pool in pools.items()}
@@ -58,13 +61,14 @@ class Exchange:
                 return pool[i]
         return None
 
-    def counterfactual(self, text: str, query: str, swap: str, rng: np.random.Generator) -> str | None:
-        """The text with one span or all exchanged, everywhere that they stand; None where nothing can be exchanged.
+    def counterfactual(self, parts: Sequence[str], query: str, swap: str, rng: np.random.Generator) -> str | None:
+        """Title and text in one line, with one span or all exchanged, everywhere that they stand; None where nothing can be.
 
         ``swap``: "one" takes a span that the query names where there is one, so that the text speaks of something else, otherwise
         any; "all" takes every one.
         """
-        spans = list(dict.fromkeys(text[a:b] for a, b in swappable(text)))
+        text = " ".join(parts).strip()
+        spans = list(dict.fromkeys(part[a:b] for part in parts for a, b in swappable(part)))
         asked = {bare(word) for word in query.split()}
         named = [span for span in spans if asked & {bare(word) for word in span.split()}]
         chosen = spans

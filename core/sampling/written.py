@@ -13,6 +13,7 @@ from core.params import Citation, Piece, param
 from core.sampling.counterfactual import Exchange
 
 if TYPE_CHECKING:
+    from core.corpus.corpus import Corpus
     from core.sampling.context import MiningContext
 
 SYNEG = Citation(
@@ -83,18 +84,24 @@ class Counterfactuals(WrittenNegatives):
         corpus = context.corpus
         n = corpus.n_documents
         searched = np.arange(n) if n <= MOST_SEARCHED else np.sort(np.random.default_rng(0).permutation(n)[:MOST_SEARCHED])
-        exchange = Exchange(corpus.document_texts(searched))
+        exchange = Exchange(part for parts in _parts(corpus, searched) for part in parts)
         all_queries, all_docs = context.training_pairs
         own = np.isin(all_queries, query_rows)
         rng = np.random.default_rng([seed, WRITE])
         found = []
-        texts = {row: text for row, text in zip(all_docs[own].tolist(), corpus.document_texts(all_docs[own]), strict=True)}
+        texts = dict(zip(all_docs[own].tolist(), _parts(corpus, all_docs[own]), strict=True))
         query_texts = dict(zip(query_rows.tolist(), corpus.query_texts(query_rows), strict=True))
         ids = corpus.query_ids(), corpus.doc_ids()
         for query, doc in zip(all_queries[own].tolist(), all_docs[own].tolist(), strict=True):
             made = [exchange.counterfactual(texts[doc], query_texts[query], self.swap, rng) for _ in range(self.variants)]
             found += [Written(NEGATIVE, ids[0][query], ids[1][doc], text, "rule") for text in dict.fromkeys(filter(None, made))]
         return found
+
+
+def _parts(corpus: Corpus, rows: np.ndarray) -> list[tuple[str, str]]:
+    """(title, text) of these documents."""
+    documents = corpus.documents.select(["title", "text"]).take(rows)
+    return list(zip(documents["title"].to_pylist(), documents["text"].to_pylist(), strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)

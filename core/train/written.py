@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.corpus.written import Written, write_lines
+from core.corpus.written import COPIES, Written, write_lines
 from core.sampling.context import MiningContext
 from core.sampling.recipe import Recipe
 from core.train.step import Stepper
@@ -23,7 +23,7 @@ def with_own_files(recipe: Recipe, folder: Path) -> Recipe:
     A trial thus goes on as it began even where the file was changed or is gone.
     """
     changed = {}
-    for slot, name in (("written", "written-source.jsonl"), ("positives", "positives-source.jsonl")):
+    for slot, name in COPIES.items():
         piece = getattr(recipe, slot)
         file, own = getattr(piece, "file", ""), folder / name
         if not file:

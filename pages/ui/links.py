@@ -16,6 +16,7 @@ import streamlit as st
 
 from core.errors import ParameterError, UserError
 from pages.ui.codes import decode_recipe, encode_recipe, from_text, to_text
+from pages.ui.recipe_files import check_files
 from pages.ui.text import plain, shorten, told_apart
 
 if TYPE_CHECKING:
@@ -78,7 +79,9 @@ class Link:
         if not text:
             return None
         try:
-            return decode_recipe(text)
+            recipe = decode_recipe(text)
+            check_files(recipe)
+            return recipe
         except UserError as error:
             self._drop("recipe", f"holds no recipe: {error}")
             return None

@@ -12,6 +12,7 @@ from core.sampling.recipe import FAMILIES, SLOTS, Lane, Recipe, default_piece, l
 from core.sampling.windows import RankWindow
 from pages.ui.form import params_form, piece_form
 from pages.ui.recipe_checks import batch_reasons
+from pages.ui.recipe_files import file_form
 from pages.ui.recipe_pieces import choose, choose_encoder, encoder_of, slot
 from pages.ui.text import plain, shorten
 
@@ -151,7 +152,9 @@ def _filters(kept: list[dict[str, Any]], prefix: str) -> list[dict[str, Any]]:
 
 
 def _form(piece: Piece, prefix: str, trials: dict[str, str], label: str) -> Piece:
-    """A piece's parameters; a finished trial whose vectors it takes is chosen by name."""
+    """A piece's parameters; a finished trial whose vectors it takes is chosen by name, a file that it reads is uploaded."""
+    if hasattr(piece, "file"):
+        return file_form(piece, prefix)
     if "trial" not in {spec.name for spec in piece.params()}:
         return piece_form(piece, prefix, columns=1)
     now = piece.trial  # type: ignore[attr-defined]
