@@ -7,6 +7,7 @@ import pytest
 
 from core.encode.encoders import ENCODERS, TOWERS, FrozenHead, SentenceTransformerEncoder, TinyTransformer, encoder_of_text
 from core.errors import ParameterError
+from tests.small import make_corpus
 
 torch = pytest.importorskip("torch")
 from core.encode.model import EncoderModel, load_model  # noqa: E402
@@ -158,6 +159,10 @@ def test_pieces_are_declared_and_refuse_what_cannot_work(model_folder, tmp_path)
         SentenceTransformerEncoder(model="nobody/no-such-model-here").build([], 0)
     with pytest.raises(ParameterError, match="cannot be opened by sentence-transformers"):
         FrozenHead(model=str(tmp_path)).build([], 0)
+    gone = FrozenHead(model=str(tmp_path / "gone"))
+    corpus = make_corpus(["a", "b"], ["x"], [(0, 0)])
+    assert "gone, which is not on this machine" in gone.lacks(corpus) and not FrozenHead(model=model_folder).lacks(corpus)
+    assert gone.document_texts(corpus) == ["a", "b"], "a saved model needs the folder no more"
     static = tmp_path / "static"
     from core.encode.encoders import StaticScratch
 

@@ -49,7 +49,11 @@ class Encoder(Piece):
         return field_names(getattr(self, "fields", ""))
 
     def lacks(self, corpus: Corpus) -> str:
-        """Why it cannot read this corpus, with the remedy; '' = it can."""
+        """Why it cannot be built for this corpus, as far as that is seen at once, with the remedy; '' = it can."""
+        return self.lacks_fields(corpus)
+
+    def lacks_fields(self, corpus: Corpus) -> str:
+        """Which of its fields the documents do not have, with the remedy; '' = none."""
         there = [name for name in corpus.documents.column_names if name not in ("doc_id", "title", "text")]
         missing = [name for name in self.field_names if name not in there]
         if not missing:
@@ -62,7 +66,7 @@ class Encoder(Piece):
 
         Raises ParameterError for a field that the corpus lacks.
         """
-        lack = self.lacks(corpus)
+        lack = self.lacks_fields(corpus)
         if lack:
             raise ParameterError(lack)
         return self._read(corpus.documents, corpus.document_texts(rows), self.field_names, rows)

@@ -52,7 +52,8 @@ class StaticEncoder(Encoder):
     token embeddings of large language models) already places related words near each other.
 
     Fields of the documents (place, category) can join as feature tokens, each with a row of its own that starts at the mean
-    of its value's subwords and is trained like the others: what the words leave out (Huang et al. 2020, Facebook Search).
+    of its value's subwords and is trained like the others: what the words leave out (Huang et al. 2020, Facebook Search). With
+    a large `feature_scale` they answer what only they can, and blur what the words alone would tell.
 
     Fails when word order or context decides the meaning ("dog bites man", "not recommended"), and for long
     documents, whose mean blurs many subjects into one.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core.encode.encoder import FIELDS_HELP, TOWERS, Encoder
@@ -12,6 +13,7 @@ from core.errors import ParameterError
 from core.params import Citation, param
 
 if TYPE_CHECKING:
+    from core.corpus.corpus import Corpus
     from core.encode.model import EncoderModel
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
@@ -109,6 +111,9 @@ class SentenceTransformerEncoder(_Deep):
     def check(self) -> None:
         _need_model(self)
 
+    def lacks(self, corpus: Corpus) -> str:
+        return super().lacks(corpus) or _absent(self)
+
     def build(self, corpus_texts: Sequence[str], seed: int) -> EncoderModel:
         from core.encode.tiny import add_features
         from core.encode.transformer import TransformerModel, load_modules, without_normalize
@@ -154,6 +159,9 @@ class FrozenHead(_Deep):
     def check(self) -> None:
         _need_model(self)
 
+    def lacks(self, corpus: Corpus) -> str:
+        return super().lacks(corpus) or _absent(self)
+
     def build(self, corpus_texts: Sequence[str], seed: int) -> EncoderModel:
         from core.encode.frozen import FrozenBase, FrozenModel, new_head
         from core.encode.transformer import load_modules
@@ -162,6 +170,14 @@ class FrozenHead(_Deep):
         _cut(modules, self.max_tokens)
         base = FrozenBase(modules)
         return FrozenModel(self, base, self._sides(new_head(base.dim, self.hidden, seed)))
+
+
+def _absent(piece: Any) -> str:
+    """Why the model of the piece cannot be there: it is named as a folder, and there is none. A name of the hub is asked later."""
+    name = piece.model.strip()
+    if not name.startswith(("/", "./", "../", "~", "\\")) or Path(name).expanduser().is_dir():
+        return ""
+    return f"{type(piece).__name__}.model names the folder {name}, which is not on this machine. Name one that is, or a model of the hub."
 
 
 def _cut(modules: list[Any], max_tokens: int) -> bool:

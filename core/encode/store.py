@@ -50,6 +50,8 @@ def _save_modules(model: Any, folder: Path, similarity: str) -> None:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.base.modules import Normalize, Router
 
+    from core.encode.transformer import quiet
+
     sides = {name.split(".", 1)[0] for name in model.weights}
     if "shared" in sides:
         modules = model.modules_of("shared")
@@ -57,7 +59,8 @@ def _save_modules(model: Any, folder: Path, similarity: str) -> None:
         modules = [Router.for_query_document(*(model.modules_of(side) for side in ("query", "document")))]
     modules = [*modules, *([Normalize()] if similarity == "cosine" else [])]
     whole = SentenceTransformer(modules=modules, device="cpu", similarity_fn_name=SIMILARITIES[similarity])
-    whole.save(str(folder), create_model_card=False)
+    with quiet():
+        whole.save(str(folder), create_model_card=False)
     whole.to(getattr(model, "device", "cpu"))
 
 

@@ -112,22 +112,25 @@ def _dim(modules: Any) -> int:
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """torch's own generator set to ``seed`` inside the block, for weights that a library draws; the former state comes back.
-
-    Also without the library's progress bars, which would fill a worker's log.
-    """
+def quiet() -> Iterator[None]:
+    """Without the progress bars of transformers, which would fill a worker's log."""
     from transformers.utils import logging
 
     is_shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            yield
+        yield
     finally:
         if is_shown:
             logging.enable_progress_bar()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """torch's own generator set to ``seed`` inside the block, for weights that a library draws; the former state comes back."""
+    with quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def load_modules(where: str, owner: str, seed: int) -> list[Any]:
