@@ -91,9 +91,10 @@ class Measured:
         return mean_band(self.values(measure, by), n=RESAMPLES, rng=np.random.default_rng(SEED))
 
     def seconds(self, part: str) -> Band:
-        """Seconds of a trial, of ``SECONDS`` or ``WORK``: mean and t interval over the seeds."""
+        """Seconds of a trial, of ``SECONDS`` or ``WORK``: mean, fastest and slowest trial (a busy machine follows no law)."""
         parts = ("train", "mine") if part == WORK else (part,)
-        return seed_band([sum(float(result.get("seconds", {}).get(p, np.nan)) for p in parts) for result in self._results])
+        each = [sum(float(result.get("seconds", {}).get(p, np.nan)) for p in parts) for result in self._results]
+        return Band(float(np.mean(each)), float(np.min(each)), float(np.max(each)), len(each))
 
     def false_negatives(self) -> Band:
         """Share of the mined negatives in the loss that truth calls relevant: mean and t interval over the seeds; NaN = none mined."""

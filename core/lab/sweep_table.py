@@ -43,7 +43,7 @@ def sweep_data(
         "seeds": sorted({seed for m in measured.values() for seed in m.folders}),
         "jobs": jobs,
         "is_complete": is_complete,
-        "bands": {"seeds": BAND_OF_SEEDS, "queries": BAND_OF_QUERIES},
+        "bands": {"seeds": BAND_OF_SEEDS, "queries": BAND_OF_QUERIES, "seconds": "fastest and slowest trial"},
         "lines": COUNTED,
         "rows": [_row(m, judged) for m in measured.values()],
         "baselines": baselines(list(measured.values())),
@@ -106,7 +106,7 @@ def _finding(found: Finding, by: str) -> dict[str, Any]:
 
 
 def head_and_cells(data: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """The table as text cells, by family: means with half widths of the seeds' band, shares in percent, seconds."""
+    """The table as text cells, by family: means with half widths of the seeds' band, shares in percent, seconds with their range."""
     by_truth = any(TRUTH in row["metrics"] for row in data["rows"])
     has_false = any(row["false_negative_rate"]["mean"] is not None for row in data["rows"])
     head = ["family", "recipe", "seeds", *MEASURES, *(["RR@10 by truth"] if by_truth else [])]
@@ -117,20 +117,27 @@ def head_and_cells(data: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]
         line += [_said(row["metrics"][LABELS][m]) for m in MEASURES]
         line += [_said(row["metrics"][TRUTH]["RR@10"])] if by_truth else []
         line += [_said(row["false_negative_rate"], percent=True)] if has_false else []
-        cells.append([*line, *(_said(row["seconds"][part], digits=1) for part in SECONDS)])
+        cells.append([*line, *(_said_seconds(row["seconds"][part]) for part in SECONDS)])
     n_after = len(head) - 3 - len(MEASURES)
     for name, metrics in data["baselines"].items():
         cells.append(["Baseline", name, "", *(f"{metrics[m]:.4f}" for m in MEASURES), *[""] * n_after])
     return head, cells
 
 
-def _said(band: Mapping[str, float | None], *, digits: int = 4, percent: bool = False) -> str:
+def _said(band: Mapping[str, float | None], *, percent: bool = False) -> str:
     mean, high = band["mean"], band["high"]
     if mean is None:
         return ""
-    scale, digits, unit = (100, 2, " %") if percent else (1, digits, "")
+    scale, digits, unit = (100, 2, " %") if percent else (1, 4, "")
     half = "" if high is None else f" ± {scale * (high - mean):.{digits}f}"
     return f"{scale * mean:.{digits}f}{half}{unit}"
+
+
+def _said_seconds(band: Mapping[str, float | None]) -> str:
+    mean, low, high = band["mean"], band["low"], band["high"]
+    if mean is None or low is None or high is None:
+        return ""
+    return f"{mean:.1f}" + (f" ({low:.1f}-{high:.1f})" if high - low >= 0.05 else "")
 
 
 def as_text(data: Mapping[str, Any]) -> str:
@@ -189,8 +196,8 @@ def about(data: Mapping[str, Any]) -> list[str]:
     if any(row["false_negative_rate"]["mean"] is not None for row in data["rows"]):
         lines.append("False negatives: share of the mined negatives in the loss, each use counted, that the truth calls relevant.")
     lines.append(
-        "Seconds of one trial. Total adds set-up to training, mining and measuring; a seed's cross-encoder is trained in the first trial "
-        "that needs it."
+        "Seconds of one trial (fastest to slowest seed). Total adds set-up to training, mining and measuring; a seed's cross-encoder is "
+        "trained in the first trial that needs it."
     )
     if data["jobs"] > 1:
         lines.append(f"Trained {data['jobs']} at once: alone each would take fewer seconds.")

@@ -56,8 +56,8 @@ def settings_of(trials: Iterable[tuple[Mapping[str, Any], Path]]) -> list[Settin
 
 @dataclass(frozen=True)
 class Technique:
-    """One preset on the map. ``quality``, ``seconds``, ``false_negatives``: means and t intervals over the seeds, None = not measured
-    (``false_negatives`` also where nothing is mined); ``lines``: of code."""
+    """One preset on the map. ``quality``, ``false_negatives``: means and t intervals over the seeds; ``seconds``: mean, fastest and
+    slowest trial; None = not measured (``false_negatives`` also where nothing is mined). ``lines``: of code."""
 
     preset: Preset
     lines: int

@@ -104,8 +104,10 @@ def _rows(own: Sequence[Technique], across: str, place: int) -> list[float]:
 
 def _bars(own: Sequence[Technique], axis: str, colour: str) -> dict:
     bands: list[Band | None] = [t.quality if axis == QUALITY else t.seconds if axis == SECONDS else None for t in own]
-    halves = [0.0 if band is None or math.isnan(band.high) else band.high - band.mean for band in bands]
-    return {"type": "data", "array": halves, "color": colour, "thickness": 1.3, "width": 4, "visible": any(halves)}
+    above = [0.0 if band is None or math.isnan(band.high) else band.high - band.mean for band in bands]
+    below = [0.0 if band is None or math.isnan(band.low) else band.mean - band.low for band in bands]
+    look = {"color": colour, "thickness": 1.3, "width": 4, "visible": any(above)}
+    return {"type": "data", "symmetric": False, "array": above, "arrayminus": below, **look}
 
 
 def _hover(technique: Technique, measure: str) -> str:
@@ -114,7 +116,7 @@ def _hover(technique: Technique, measure: str) -> str:
     if technique.quality is not None:
         lines.append(f"{measure} {said(technique.quality, 4)}")
     if technique.seconds is not None:
-        lines.append(f"{said(technique.seconds, 2)} s of training and mining")
+        lines.append(f"{technique.seconds.mean:.2f} s of training and mining")
     if technique.false_negatives is not None:
         lines.append(f"{technique.false_negatives.mean:.1%} of the mined negatives are false")
     return "<br>".join([*lines, f"{technique.lines} lines of code, {html.escape(preset.source.authors)} {preset.source.year}"])

@@ -140,7 +140,8 @@ def _how_to_measure(session: Session, corpus: Corpus, encoder: dict[str, Any], s
 def _how_to_read(setting: Setting, shown: Sequence[Technique], by: str) -> None:
     n_seeds = [t.n_seeds for t in shown if t.is_measured]
     seeds = f"{min(n_seeds)} to {max(n_seeds)} seeds" if min(n_seeds) < max(n_seeds) else f"{max(n_seeds)} seed{'s' * (max(n_seeds) > 1)}"
-    bars = "Bars: 95 % t interval over the seeds, the queries staying the same. " if max(n_seeds) > 1 else ""
+    bars = "Bars: 95 % t interval over the seeds, the queries staying the same; for seconds the fastest and the slowest trial. "
+    bars = bars if max(n_seeds) > 1 else ""
     st.caption(
         plain(
             f"{len(n_seeds)} techniques measured on this corpus ({setting.title}; {seeds} each), judged by the {by}. {bars}"
