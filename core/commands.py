@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import ParameterError, TrialError, UserError
+from core.lab.asked import corpus_of, encoder_of, recipe_of, trial_folder
 
 Answer = dict[str, Any] | None
-OF_ENCODER = "encoder."  # --set encoder.FIELD=VALUE is the encoder's, every other one the recipe's
 
 
 def recipes(options: Namespace) -> Answer:
@@ -39,10 +39,10 @@ def train(options: Namespace) -> Answer:
     from core.train.config import TrialConfig
 
     workspace = Workspace(options.workspace) if options.workspace else Workspace()
-    recipe, name = _recipe(options)
+    recipe, name = recipe_of(options)
     recipe, group = with_processes(recipe, _note)
-    encoder = _encoder(options)
-    spec, corpus = _corpus(options)
+    encoder = encoder_of(options)
+    spec, corpus = corpus_of(options)
     for note in corpus.notes:
         print(f"note: {note}")
     given = {"epochs": options.epochs, "batch_size": options.batch_size}
@@ -77,7 +77,7 @@ def retrain(options: Namespace) -> Answer:
     from core.train.results import TrialResults
 
     workspace = Workspace(options.workspace or None)
-    folder = _trial_folder(workspace, options.trial)
+    folder = trial_folder(workspace, options.trial)
     corpus = load_corpus(read_config(folder).corpus, cache=workspace.corpora)
     config, files = config_from_options(workspace, folder, options, corpus, _note)
     if options.from_truth:
@@ -113,14 +113,14 @@ def mine(options: Namespace) -> Answer:
     """Mine every lane for every training query and write the candidates, kept and refused."""
     from core.lab.mined_file import mine_to_file
 
-    recipe, _ = _recipe(options)
+    recipe, _ = recipe_of(options)
     out = Path(options.out)
     if out.suffix != ".parquet":
         raise ParameterError(f"--out must end in .parquet; got {options.out!r}.")
     if not out.parent.is_dir():
         raise ParameterError(f"--out: the folder {out.parent} does not exist. Make it first.")
     trial = Path(options.trial) if options.trial else None
-    summary = mine_to_file(_corpus(options)[1], recipe, out, trial=trial, encoder=_encoder(options).to_dict(), seed=options.seed)
+    summary = mine_to_file(corpus_of(options)[1], recipe, out, trial=trial, encoder=encoder_of(options).to_dict(), seed=options.seed)
     for lane in summary["lanes"]:
         print(f"{lane['source']}: " + ", ".join(f"{n} {what}" for what, n in lane["funnel"]))
     print(f"{summary['rows']} candidates of {summary['queries']} queries in {summary['seconds']:.1f} s -> {out}")
@@ -130,14 +130,14 @@ def mine(options: Namespace) -> Answer:
 def write(options: Namespace) -> Answer:
     """Have a model write training texts, after an estimate and a yes; or make negatives by rule."""
     from core.lab.llm_writer import write_command
-    return write_command(_corpus(options)[1], options, say=lambda line: print(line, flush=True))
+    return write_command(corpus_of(options)[1], options, say=lambda line: print(line, flush=True))
 
 
 def doctor(options: Namespace) -> Answer:
     """Examine a corpus and tell every finding, the severest first."""
     from core.audit.doctor import examine, report
 
-    _, corpus = _corpus(options)
+    _, corpus = corpus_of(options)
     print(f"{corpus.name}: {corpus.n_documents:,} documents, {corpus.n_queries:,} queries, {corpus.positives.n_pairs:,} positive pairs")
     findings = examine(corpus)
     for finding in findings:
@@ -149,7 +149,7 @@ def import_(options: Namespace) -> Answer:
     """Write a corpus of any readable format in BEIR's layout, its imported negatives beside it."""
     from core.corpus.write import write_beir
 
-    _, corpus = _corpus(options)
+    _, corpus = corpus_of(options)
     folder = write_beir(corpus, Path(options.out))
     for note in corpus.notes:
         print(f"note: {note}")
@@ -168,7 +168,7 @@ def compare(options: Namespace) -> Answer:
     from core.train.results import TrialResults
 
     workspace = Workspace(options.workspace) if options.workspace else Workspace()
-    trials = [TrialResults(_trial_folder(workspace, trial)) for trial in options.trials]
+    trials = [TrialResults(trial_folder(workspace, trial)) for trial in options.trials]
     answer = print_comparison(compare_trials(trials)) | {"trials": [str(trial.folder) for trial in trials]}
     if options.truth:
         print("\nJudged by the truth instead of the labels (audit only):")
@@ -191,7 +191,7 @@ def export(options: Namespace) -> Answer:
     settings = {name: getattr(options, name) for name in ("refresh", "of", "per_query", "order", "verdict_use")}
     judged = {"verdicts": Path(options.verdicts) if options.verdicts else None, "from_judges": options.from_judges}
     choice = Choice(**settings, suspects=not options.no_suspects)
-    folder = _trial_folder(workspace, options.trial)
+    folder = trial_folder(workspace, options.trial)
     return export_file(workspace, folder, options.format, Path(options.out), choice, **judged, say=print)
 
 
@@ -201,7 +201,7 @@ def bundle(options: Namespace) -> Answer:
     from core.lab.workspace import Workspace
 
     workspace = Workspace(options.workspace or None)
-    return bundle_file(workspace, _trial_folder(workspace, options.trial), Path(options.out), with_corpus=options.with_corpus, say=print)
+    return bundle_file(workspace, trial_folder(workspace, options.trial), Path(options.out), with_corpus=options.with_corpus, say=print)
 
 
 def open(options: Namespace) -> Answer:  # the command's name; nothing here reads files
@@ -217,16 +217,16 @@ def audit(options: Namespace) -> Answer:
     from core.lab.workspace import Workspace
 
     workspace = Workspace(options.workspace) if options.workspace else Workspace()
-    trial, guide = (_trial_folder(workspace, name) if name else None for name in (options.trial, options.guide))
-    return audit_command(workspace, *_corpus(options), trial, guide, options, print_line=_say)
+    trial, guide = (trial_folder(workspace, name) if name else None for name in (options.trial, options.guide))
+    return audit_command(workspace, *corpus_of(options), trial, guide, options, print_line=_say)
 
 
 def index(options: Namespace) -> Answer:
     """Measure every vector index on a corpus: recall, time, memory, and the negatives that it would mine."""
     from core.lab.measured import measure_indexes
 
-    trial = _trial_folder(_workspace(options), options.trial) if options.trial else None
-    return measure_indexes(_corpus(options)[1], trial, _encoder(options), options, tell=_say)
+    trial = trial_folder(_workspace(options), options.trial) if options.trial else None
+    return measure_indexes(corpus_of(options)[1], trial, encoder_of(options), options, tell=_say)
 
 
 def cascade(options: Namespace) -> Answer:
@@ -234,7 +234,7 @@ def cascade(options: Namespace) -> Answer:
     from core.lab.measured import measure_cascade
 
     workspace = _workspace(options)
-    return measure_cascade(workspace, _corpus(options)[1], _trial_folder(workspace, options.trial), options, tell=_say)
+    return measure_cascade(workspace, corpus_of(options)[1], trial_folder(workspace, options.trial), options, tell=_say)
 
 
 def sweep(options: Namespace) -> Answer:
@@ -242,7 +242,7 @@ def sweep(options: Namespace) -> Answer:
     from core.lab.sweep_command import sweep_command
     from core.lab.workspace import Workspace
 
-    return sweep_command(Workspace(options.workspace or None), *_corpus(options), options, tell=lambda line: print(line, flush=True))
+    return sweep_command(Workspace(options.workspace or None), *corpus_of(options), options, tell=lambda line: print(line, flush=True))
 
 
 def bench(options: Namespace) -> Answer:
@@ -293,40 +293,3 @@ def _workspace(options: Namespace):
     from core.lab.workspace import Workspace
 
     return Workspace(options.workspace or None)
-
-
-def _corpus(options: Namespace):
-    """(spec, corpus): the spec as another process finds the same corpus, and the corpus from the workspace's cache."""
-    from core.corpus.load import absolute_spec, load_corpus
-    from core.corpus.planted import planted_spec
-    from core.lab.workspace import Workspace
-
-    spec = absolute_spec(options.corpus)
-    if options.hide_positives is not None:
-        spec = planted_spec(spec, options.hide_positives, options.hide_seed)
-    return spec, load_corpus(spec, cache=Workspace(options.workspace or None).corpora)
-
-
-def _recipe(options: Namespace):
-    from core.sampling.presets import preset
-    from core.sampling.settings import apply_settings
-
-    chosen = preset(options.recipe)
-    changed = apply_settings(chosen.recipe, (setting for setting in options.set if not setting.startswith(OF_ENCODER)))
-    return changed, chosen.title + ("" if changed == chosen.recipe else ", changed")
-
-
-def _encoder(options: Namespace):
-    from core.encode.encoders import encoder_of_text
-
-    settings = [setting.removeprefix(OF_ENCODER) for setting in getattr(options, "set", []) if setting.startswith(OF_ENCODER)]
-    encoder = encoder_of_text(options.encoder, settings)
-    folder = Path(getattr(encoder, "model", "")).expanduser()
-    return encoder.but(model=str(folder.resolve())) if hasattr(encoder, "model") and folder.is_dir() else encoder
-
-
-def _trial_folder(workspace, trial: str) -> Path:
-    for folder in (Path(trial), workspace.trials / trial):
-        if (folder / "trial.json").exists():
-            return folder.resolve()
-    raise TrialError(f"{trial} is neither a trial's folder nor an id in {workspace.trials}. 'negspace train' prints the folder.")

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from core.encode.encoders import make_encoder
-from core.sampling.batch import InBatch, MoCo, Queue
+from core.sampling.batch import InBatch
 from core.sampling.passes import CrossBatch
+from core.sampling.queues import MoCo, Queue
 from core.sampling.recipe import Lane, Recipe
 from core.sampling.signal import InfoNCE, Triplet
 from core.sampling.sources import RandomCorpus

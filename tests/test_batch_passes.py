@@ -11,9 +11,10 @@ import torch
 from core.audit.doctor_fit import check_recipe
 from core.encode.encoders import make_encoder
 from core.encode.tokens import Tokens
-from core.sampling.batch import InBatch, MoCo, NoBatch, Queue
+from core.sampling.batch import InBatch, NoBatch
 from core.sampling.passes import GradientCache, OnePass
 from core.sampling.presets import preset
+from core.sampling.queues import MoCo, Queue
 from core.sampling.recipe import Lane, Recipe
 from core.sampling.settings import apply_settings
 from core.sampling.signal import InfoNCE, Triplet

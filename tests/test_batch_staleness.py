@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.sampling.batch import InBatch, MoCo, Queue
+from core.sampling.batch import InBatch
 from core.sampling.presets import preset
+from core.sampling.queues import MoCo, Queue
 from core.sampling.recipe import Recipe
 from core.sampling.settings import apply_settings
 from core.sampling.signal import InfoNCE

@@ -8,9 +8,10 @@ import torch
 from torch.nn.functional import normalize
 
 from core.params import digest
-from core.sampling.batch import InBatch, MoCo, NoBatch, Queue
+from core.sampling.batch import InBatch, NoBatch
 from core.sampling.perturbation import FGM, Unperturbed
 from core.sampling.presets import PRESETS, preset
+from core.sampling.queues import MoCo, Queue
 from core.sampling.recipe import Lane, Recipe
 from core.sampling.settings import apply_settings
 from core.sampling.signal import InfoNCE

@@ -31,6 +31,7 @@ from core.sampling import (
     positives_queries,
     positives_spans,
     positives_written,
+    queues,
     schedule,
     signal,
     sources,
@@ -53,7 +54,7 @@ ALL = [piece for pieces in FAMILIES.values() for piece in pieces]
 
 MODULES = [
     augmented, batch, batch_mined, distilled, filters, guided, order, passes, perturbation, pickers, positives, positives_extract,
-    positives_log, positives_passages, positives_queries, positives_spans, positives_written, schedule, signal, sources, weighting,
+    positives_log, positives_passages, positives_queries, positives_spans, positives_written, queues, schedule, signal, sources, weighting,
     windows, written,
 ]
 

@@ -10,11 +10,11 @@ import pytest
 from scipy.stats import chisquare
 
 from core.errors import ParameterError
-from core.sampling.batch import Queue, _enqueue
 from core.sampling.filters import AbsoluteCut, Looked, MarginCut, NearDuplicates, PercentageCut
 from core.sampling.mine import mine_lane, pick
 from core.sampling.pickers import SimANS, Top, Uniform
 from core.sampling.presets import preset
+from core.sampling.queues import Queue, _enqueue
 from core.sampling.recipe import Lane
 from core.sampling.schedule import EverySteps, Once
 from core.sampling.settings import apply_settings

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from core.encode.encoders import make_encoder
-from core.sampling.batch import BandInBatch, HardestInBatch, InBatch, MoCo, NoBatch, Queue, SelfGuidedInBatch
+from core.sampling.batch import BandInBatch, HardestInBatch, InBatch, NoBatch, SelfGuidedInBatch
+from core.sampling.queues import MoCo, Queue
 from core.sampling.recipe import Lane, Recipe
 from core.sampling.signal import SIGNALS, BinaryCrossEntropy, Hinge, InfoNCE, PairwiseLogistic, Triplet
 from core.sampling.sources import RandomCorpus

@@ -10,13 +10,14 @@ import torch
 
 from core.audit.trial_table import rules_of_lanes
 from core.errors import TrialError
-from core.sampling.batch import HardestInBatch, InBatch, MoCo, NoBatch, Queue
+from core.sampling.batch import HardestInBatch, InBatch, NoBatch
 from core.sampling.candidates import BASE_RULES, base_rules
 from core.sampling.context import CorpusIndex, MiningContext
 from core.sampling.decisions import FILE, Decisions, decided_bytes, digest_of
 from core.sampling.judged import use_verdicts
 from core.sampling.mine import mine_lane
 from core.sampling.presets import preset
+from core.sampling.queues import MoCo, Queue
 from core.sampling.recipe import Lane
 from core.sampling.signal import SIGNALS, InfoNCE, Triplet
 from core.sampling.sources import RandomCorpus

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.corpus.corpus import Corpus
-from core.encode.encoders import make_encoder
+from core.encode.encoders import encoder_of_text
 from core.errors import ParameterError
 from core.lab.executor import Executor
 from core.lab.sweep import Sweep, Tell, chosen_recipes, need_some, sweep_plan
@@ -33,7 +33,7 @@ def sweep_command(
         if getattr(options, name) < 1:
             raise ParameterError(f"--{name} must be an int in [1, inf); got {getattr(options, name)}.")
     recipes = chosen_recipes(options.recipes)
-    encoder = make_encoder(options.encoder)
+    encoder = encoder_of_text(options.encoder)
     # An encoder may declare the rate that it learns well with.
     settings = {"encoder": encoder.to_dict(), "learning_rate": getattr(encoder, "learning_rate", TrialConfig.learning_rate)}
     settings |= {} if options.epochs is None else {"epochs": options.epochs}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.errors import ParameterError
 from core.params import Citation
-from core.sampling.batch import DPR, BandInBatch, HardestInBatch, InBatch, MoCo, NoBatch, Queue
+from core.sampling.batch import DPR, BandInBatch, HardestInBatch, InBatch, NoBatch
 from core.sampling.pickers import Top, Uniform
 from core.sampling.preset import FAMILY_TITLES, Preset
 from core.sampling.presets_batch import COMPOSED
@@ -12,6 +12,7 @@ from core.sampling.presets_denoised import DENOISED
 from core.sampling.presets_guarded import GUARDED
 from core.sampling.presets_mined import PRESETS_MINED
 from core.sampling.presets_positives import FROM_OTHER_POSITIVES, SYNTHETIC
+from core.sampling.queues import MoCo, Queue
 from core.sampling.recipe import Lane, Recipe
 from core.sampling.schedule import EverySteps
 from core.sampling.signal import Triplet

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.sampling.batch import InBatch, MoCo
+from core.sampling.batch import InBatch
 from core.sampling.positives_extract import AUGTRIEVER, SalientExtract, SalientSpans, TitleAsQuery
 from core.sampling.positives_log import EBR, Clicked, HardPositives
 from core.sampling.positives_passages import NeighbouringPieces, RecurringSpans
@@ -10,6 +10,7 @@ from core.sampling.positives_queries import QueryClusters, SparLambda
 from core.sampling.positives_spans import ContiguousSpans, InverseCloze, RandomCrops, WordNoise
 from core.sampling.positives_written import GPL, GeneratedQueries, Paraphrases
 from core.sampling.preset import Preset
+from core.sampling.queues import MoCo
 from core.sampling.recipe import Recipe
 from core.sampling.written import SYNEG, Counterfactuals, NegativesFromFile
 

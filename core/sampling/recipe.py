@@ -19,6 +19,7 @@ from core.sampling.passes import PASSES, OnePass, Passes
 from core.sampling.perturbation import PERTURBATIONS, Perturbation, Unperturbed
 from core.sampling.pickers import PICKERS, Picker, Top
 from core.sampling.positives import POSITIVES, Labelled, Positives
+from core.sampling.queues import QUEUES
 from core.sampling.schedule import SCHEDULES, Once, Schedule
 from core.sampling.signal import SIGNALS, InfoNCE, Signal
 from core.sampling.sources import SOURCES, RandomCorpus, Source
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 FAMILIES: dict[str, tuple[type[Piece], ...]] = {
     "positives": (*POSITIVES, *AUGMENTED),
     "order": ORDERS,
-    "batch": (*BATCH, *BATCH_MINED, *GUIDED),
+    "batch": (*BATCH, *QUEUES, *BATCH_MINED, *GUIDED),
     "passes": PASSES,
     "source": SOURCES,
     "window": WINDOWS,

@@ -11,6 +11,7 @@ import torch
 
 from core.corpus.judgements import Judgements
 from core.encode.model import EncoderModel, load_model
+from core.encode.tables import TableModel
 from core.errors import ParameterError, TrialError
 from core.sampling.batch import BatchStep
 from core.search.exact import top_k
@@ -60,7 +61,7 @@ def two_towers(model: EncoderModel) -> EncoderModel:
     sides = {side: state.get(side, state.get("shared")) for side in ("query", "document")}
     if any(table is None for table in sides.values()):
         raise ParameterError(f"{model.encoder.title} has no tower of its own for each side. Choose a static encoder for this recipe.")
-    return EncoderModel(model.encoder.but(towers="separate"), model.tokenizer, sides)
+    return TableModel(model.encoder.but(towers="separate"), model.tokenizer, sides)
 
 
 def start_model(trial: str, home: Path) -> EncoderModel:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.audit import doctor_fit
 from core.encode.encoders import make_encoder
-from core.sampling.batch import BATCH
+from core.sampling.recipe import FAMILIES
 
 if TYPE_CHECKING:
     from core.corpus.corpus import Corpus
@@ -17,7 +17,8 @@ def batch_reasons(encoder: dict[str, Any]) -> dict[str, str]:
     """By key, why a batch piece cannot be used with this encoder; the others are absent."""
     if encoder.get("towers", "shared") == "shared":
         return {}
-    return {piece.key: "it needs shared towers, and this encoder has separate ones" for piece in BATCH if "shared towers" in piece.needs}
+    needing = (piece for piece in FAMILIES["batch"] if "shared towers" in piece.needs)
+    return {piece.key: "it needs shared towers, and this encoder has separate ones" for piece in needing}
 
 
 def obstacles(recipe: Recipe, encoder: dict[str, Any], corpus: Corpus) -> list[str]:
