@@ -9,6 +9,8 @@ import pytest
 
 from core.audit.evidence import Evidence
 from core.audit.reasons import REASONS, default_reasons, make_reason
+from core.corpus.corpus import Corpus
+from core.corpus.impressions import Impressions
 from core.errors import ParameterError
 from core.sampling.context import MiningContext, Vectors
 from core.search.words import tokenize
@@ -30,9 +32,16 @@ class CrossFake:
         return (query_rows * 10 + doc_rows).astype(np.float32) / 100
 
 
+# (query, document, clicked), an impression each.
+LOG = [(0, 1, True), (0, 1, False), (0, 1, False), (0, 4, True), (2, 3, False), (2, 9, True), (3, 1, False), (3, 1, True)]
+
+
 @pytest.fixture(scope="module")
 def corpus():
-    return make_corpus(DOCUMENTS, QUERIES, TRAIN)
+    made = make_corpus(DOCUMENTS, QUERIES, TRAIN)
+    queries, docs, clicked = zip(*LOG, strict=True)
+    log = Impressions.of(queries, docs, [1] * len(LOG), clicked, range(len(LOG)), len(QUERIES))
+    return Corpus(made.name, made.documents, made.queries, made.splits, impressions=log)
 
 
 def vectors_of(corpus, seed, similarity="cosine"):
@@ -161,6 +170,8 @@ def expected(key, q, d, evidence):
     if key == "answer-guide":
         weigh = lambda w: idf(w) / (crowd_count(guide, q, w, 20) + 1)  # noqa: E731
         return mean([answer_share(q, d, p, weigh) for p in beside])
+    if key == "clicked":
+        return mean([clicked for query, doc, clicked in LOG if (query, doc) == (q, d)])
     if key == "mutual":
         return csls(own, q, d)
     others = [query for query, doc in TRAIN if doc == d and query != q]
@@ -185,7 +196,7 @@ def test_a_reason_is_complete():
         assert 0 < len(cls.short) <= 12 and cls.source.url.startswith("http") and len(cls.lesson().splitlines()) >= 3
         assert [p.name for p in cls.params()][-1:] == ["threshold"] or "threshold" in {p.name for p in cls.params()}
         assert make_reason(cls().to_dict()) == cls()
-        assert set(cls.needs) <= {"model", "cross", "guide", "trials", "history"}
+        assert set(cls.needs) <= {"model", "cross", "guide", "trials", "history", "log"}
     with pytest.raises(ParameterError, match="reasons.key"):
         make_reason("nothing")
 
@@ -202,7 +213,7 @@ def test_a_degree_is_half_exactly_at_the_threshold():
 def test_what_is_missing_is_said(corpus, pairs):
     bare = Evidence(corpus, MiningContext(corpus, lambda which: None), vectors_of(corpus, 1), guide=None)
     lacking = {reason.key for reason in default_reasons() if reason.missing(bare)}
-    assert lacking == {"cross-encoder", "guide", "like-positive-guide", "answer-guide", "trials", "history"}
+    assert lacking == {"cross-encoder", "guide", "like-positive-guide", "answer-guide", "trials", "history", "log"}
 
 
 def test_held_out_labels_are_no_evidence_about_other_queries():

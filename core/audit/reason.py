@@ -15,12 +15,13 @@ LACKS = {
     "guide": "there is no second model to ask",
     "trials": "it needs another finished trial of this corpus, best one that differs only in its seed",
     "history": "it needs a trial's own mined candidates that were trained against; these come from elsewhere",
+    "log": "the corpus has no impression log (impressions.tsv)",
 }
 
 
 class Reason(Piece):
     """Base of the reasons. ``short``: a column's title of at most 12 characters; ``spread``: how far from the threshold a doubt
-    must lie to be called clear, for :meth:`degree`; ``needs``: any of model, cross, guide, trials, history."""
+    must lie to be called clear, for :meth:`degree`; ``needs``: any of model, cross, guide, trials, history, log."""
 
     family = "reason"
     short: ClassVar[str]
@@ -38,6 +39,7 @@ class Reason(Piece):
             "cross": evidence.has_cross,
             "guide": evidence.has_guide,
             "trials": bool(evidence.others),
+            "log": evidence.corpus.has_impressions,
             "history": evidence.table is not None and bool((evidence.table.times_used > 0).any()),
         }
         return next((LACKS[need] for need in self.needs if not has.get(need, True)), "")

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from core.audit.reason import Reason
+from core.audit.reasons_log import ClickedInLog
 from core.audit.reasons_models import CrossEncoderSays, GuideDisagrees, SourcesAgree, TrialsAgree, WillNotFall
 from core.audit.reasons_pairs import (
     CopyOfPositive,
@@ -23,7 +24,7 @@ REASONS: tuple[type[Reason], ...] = (
     CrossEncoderSays, GuideDisagrees, SourcesAgree, TrialsAgree, WillNotFall,
     CopyOfPositive, MeansThePositive, MeansThePositiveByGuide, WordsOfPositive,
     HoldsTheAnswer, HoldsTheAnswerByGuide,
-    PositiveOfLikeQuery, SharesAPositive,
+    PositiveOfLikeQuery, SharesAPositive, ClickedInLog,
 )  # fmt: skip
 
 
