@@ -213,7 +213,13 @@ def test_a_degree_is_half_exactly_at_the_threshold():
 def test_what_is_missing_is_said(corpus, pairs):
     bare = Evidence(corpus, MiningContext(corpus, lambda which: None), vectors_of(corpus, 1), guide=None)
     lacking = {reason.key for reason in default_reasons() if reason.missing(bare)}
-    assert lacking == {"cross-encoder", "guide", "like-positive-guide", "answer-guide", "trials", "history", "log"}
+    assert lacking == {"cross-encoder", "guide", "like-positive-guide", "answer-guide", "trials", "history"}
+
+
+def test_clicks_need_a_log():
+    silent = make_corpus(DOCUMENTS, QUERIES, TRAIN)
+    bare = Evidence(silent, MiningContext(silent, lambda which: None), vectors_of(silent, 1), guide=None)
+    assert "impressions.tsv" in make_reason("clicked").missing(bare)
 
 
 def test_held_out_labels_are_no_evidence_about_other_queries():

@@ -18,7 +18,7 @@ from core.sampling.recipe import Lane, Recipe
 from core.sampling.sources import BM25Source, Dense, Popularity, RandomCorpus
 from core.sampling.sources_mined import Cluster, Context, LookAhead, Momentum, NotClicked
 from core.sampling.windows import RankWindow
-from core.search.clusters import kmeans
+from core.search.kmeans import k_means
 from tests.small import make_context, make_corpus
 
 TEXTS = [f"topic {i % 5} word{i} word{i * 7 % 11}" for i in range(30)]
@@ -90,25 +90,11 @@ def mined(source, corpus_or_context, last=30, rows=range(6), **more):
     return [row[row >= 0].tolist() for row in table.doc_rows], context, table
 
 
-def test_kmeans_equals_lloyds_loop_and_leaves_no_cluster_empty():
-    points = np.random.default_rng(4).normal(size=(60, 3)).astype(np.float32)
-    labels, centres = kmeans(points, 7, np.random.default_rng(9))
-    at = points[np.sort(np.random.default_rng(9).choice(60, 7, replace=False))].astype(float)
-    for _ in range(25):
-        nearest = [min(range(7), key=lambda c: ((p - at[c]) ** 2).sum()) for p in points.astype(float)]
-        at = np.array([np.mean([p for p, c in zip(points.astype(float), nearest, strict=True) if c == k], 0) for k in range(7)])
-    assert labels.tolist() == nearest and np.allclose(centres, at, atol=1e-5)
-    doubled = np.repeat(np.eye(4, dtype=np.float32), 5, 0)
-    assert len(set(kmeans(doubled, 4, np.random.default_rng(0))[0].tolist())) == 4
-    assert kmeans(points[:2], 5, np.random.default_rng(0))[0].tolist() == [0, 1]
-
-
 @pytest.mark.parametrize("around", ["positive", "query"])
 def test_cluster_members_are_the_clusters_best_for_the_query(context, around):
     found, _, table = mined(Cluster(around=around, clusters=5), context, last=9)
     vectors = context.vectors()
-    units = vectors.documents / np.linalg.norm(vectors.documents, axis=1, keepdims=True)
-    labels, centres = kmeans(units.astype(np.float32), 5, np.random.default_rng(2))
+    labels, centres = k_means(vectors.documents, 5, np.random.default_rng(2), is_spherical=True)
     for q in range(6):
         own = vectors.queries[q] / np.linalg.norm(vectors.queries[q])
         wanted = {int(labels[d]) for p, d in PAIRS if p == q}

@@ -14,8 +14,8 @@ from core.corpus.corpus import Corpus
 from core.errors import ParameterError
 from core.sampling.positives_extract import SalientExtract, SalientSpans, TitleAsQuery, salient_spans
 from core.sampling.positives_passages import NeighbouringPieces, RecurringSpans, recurring_spans
-from core.sampling.positives_queries import QueryClusters, SparLambda, cluster_terms, open_queries, spherical_clusters
-from core.sampling.text_units import STOP_WORDS, Units, bare, sentences
+from core.sampling.positives_queries import QueryClusters, SparLambda, cluster_terms, open_queries
+from core.sampling.text_units import STOP_WORDS, Units, sentences
 from core.search.words import tokenize
 from tests.positives_world import PASSAGES, PLACES, THINGS, world
 from tests.small import make_context, make_corpus
@@ -227,15 +227,3 @@ def test_cluster_terms_equal_a_plain_count():
             df = sum(word in bag for each in bags for bag in each)
             weight[word] = sum(word in bag for bag in own) * np.log(4 / df)
         assert found == sorted((w for w in weight if weight[w] > 0), key=lambda w: (-weight[w], w))
-
-
-def test_spherical_clusters_are_a_fixed_point_without_empty_clusters():
-    rng = np.random.default_rng(2)
-    centres = np.eye(4, dtype=np.float32)
-    vectors = np.concatenate([c + 0.1 * rng.normal(size=(10, 4)) for c in centres]).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    labels = spherical_clusters(vectors, 4)
-    assert [len(set(labels[i * 10 : i * 10 + 10].tolist())) for i in range(4)] == [1] * 4 and len(set(labels.tolist())) == 4
-    assert spherical_clusters(np.ones((5, 3), np.float32) / np.sqrt(3), 3).max() < 3
-    assert np.array_equal(labels, spherical_clusters(vectors, 4))
-    assert bare("“Quoted,”") == "quoted"

@@ -91,6 +91,16 @@ def test_synthetic_negatives_are_shown_and_marked(root, link):
     assert "What was written against" not in {s.value for s in at.subheader}
 
 
+def test_clicks_are_shown_and_previewed_as_what_is_trained_on(root, workspace, link):
+    folder = next(path for path in workspace.parent.iterdir() if (path / "corpus.jsonl").exists())
+    (folder / "impressions.tsv").write_text("query-id\tdoc-id\tclicked\nq0\t0-3\t1\nq1\t1-2\t1\nq1\t1-3\t0\n")
+    at = page(root, corpus=known(folder), recipe="clicked")
+    assert not at.exception and not at.error
+    assert "2 pairs for 2 of 24 documents" in words(at) and "Labels only keep known answers" in words(at)
+    assert {"What it would pull together", "What it would pick"} <= {s.value for s in at.subheader}
+    assert "2 training pairs" in words(at), "the preview counts clicks, not labels"
+
+
 def test_what_the_corpus_lacks_is_said(root, workspace, tiny_folder):
     at = page(root, corpus=known(tiny_folder), recipe="neighbouring-pieces")
     assert not at.exception and "fields 'source'" in words(at)

@@ -134,7 +134,7 @@ class QueryClusters(PositiveBuilder):
         query_rows, doc_rows = context.training_pairs
         distinct, position = np.unique(query_rows, return_inverse=True)
         texts = context.corpus.query_texts(distinct)
-        labels = spherical_clusters(static_encoder()(texts), max(1, round(len(distinct) / self.size))) if len(distinct) else distinct
+        labels = _clusters(static_encoder()(texts), max(1, round(len(distinct) / self.size)))
         members = [distinct[labels == c] for c in range(int(labels.max(initial=-1)) + 1)]
         by_row = dict(zip(distinct.tolist(), texts, strict=True))
         return Clusters(
@@ -178,34 +178,11 @@ def cluster_terms(clusters: list[list[str]]) -> list[list[str]]:
     return found
 
 
-def spherical_clusters(vectors: np.ndarray, n_clusters: int, *, rounds: int = 20) -> np.ndarray:
-    """The cluster of each unit vector by spherical k-means: int64 (N,). Always the same for the same vectors.
+def _clusters(vectors: np.ndarray, k: int) -> np.ndarray:
+    """The cluster of each vector, int64 (N,), numbered without a gap; always the same for the same vectors."""
+    from core.search.kmeans import k_means
 
-    Centres start at vectors far apart (k-means++ by cosine, a fixed stream); an empty one takes the vector worst served.
-    """
-    rng = np.random.default_rng(0)
-    n_clusters = min(n_clusters, len(vectors))
-    centres = [vectors[0]]
-    nearest = vectors @ vectors[0]
-    for _ in range(n_clusters - 1):
-        far = np.maximum(1 - nearest, 0).astype(np.float64)
-        row = int(rng.choice(len(vectors), p=far / far.sum())) if far.sum() > 1e-9 else int(rng.integers(len(vectors)))
-        centres.append(vectors[row])
-        nearest = np.maximum(nearest, vectors @ vectors[row])
-    means = np.stack(centres)
-    labels = np.full(len(vectors), -1)
-    for _ in range(rounds):
-        scores = vectors @ means.T
-        now = scores.argmax(1)
-        for empty in np.setdiff1d(np.arange(n_clusters), now):
-            worst = int(scores[np.arange(len(now)), now].argmin())
-            if np.sum(now == now[worst]) > 1:
-                now[worst] = empty
-                scores[worst, empty] = 2.0
-        if np.array_equal(now, labels):
-            break
-        labels = now
-        for c in range(n_clusters):
-            total = vectors[labels == c].sum(0)
-            means[c] = total / max(float(np.linalg.norm(total)), 1e-9)
-    return np.unique(labels, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    if not len(vectors):
+        return np.empty(0, np.int64)
+    labels, _ = k_means(vectors, min(k, len(vectors)), np.random.default_rng(0), is_spherical=True)
+    return np.unique(labels, return_inverse=True)[1].reshape(-1)

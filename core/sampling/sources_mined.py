@@ -78,18 +78,17 @@ class Cluster(Source):
         return self.model == "current"
 
     def retrieve(self, context, query_rows, depth, rng):
-        from core.search.clusters import kmeans, unit_rows
         from core.search.exact import top_k
+        from core.search.kmeans import k_means
 
         vectors = context.vectors(self.model)
         cosine = vectors.similarity == "cosine"
-        documents = unit_rows(vectors.documents) if cosine else vectors.documents
-        k = self.clusters or max(1, round(len(documents) ** 0.5))
-        labels, centres = kmeans(documents, k, rng)
+        n_documents = len(vectors.documents)
+        k = min(self.clusters or max(1, round(n_documents**0.5)), n_documents)
+        labels, centres = k_means(vectors.documents, k, rng, is_spherical=cosine)
         if self.around == "query":
-            queries = vectors.queries[query_rows]
             owners = np.arange(len(query_rows))
-            wanted = top_k(unit_rows(queries) if cosine else queries, centres, 1, similarity="l2").doc_rows[:, 0]
+            wanted = top_k(vectors.queries[query_rows], centres, 1, similarity="cosine" if cosine else "l2").doc_rows[:, 0]
         else:
             owners, positives = pairs_of_positives(context, query_rows)
             wanted = labels[positives]

@@ -161,10 +161,16 @@ class _Loop:
             self.weighing["hard"].append(report.hard_share)
             self._tell_progress()
 
+    def _staleness(self) -> dict[str, Any] | None:
+        # A queue of texts that a recipe makes holds no documents to compare with.
+        if self.setup.made is not None and self.setup.made.positive_texts is not None:
+            return None
+        return staleness(self.setup.stepper, self.setup.context.vectors("current").documents)
+
     def _evaluate(self) -> None:
         started = time.perf_counter()
         metrics = self.outcome.evaluate(self.step)
-        stale = staleness(self.setup.stepper, self.setup.context.vectors("current").documents)
+        stale = self._staleness()
         self.seconds["evaluate"] += time.perf_counter() - started
         vitals = {name: float(np.mean(values)) for name, values in self.weighing.items() if values}
         for values in self.weighing.values():

@@ -85,17 +85,20 @@ def context_of(corpus: Corpus, recipe: Recipe, scorer: Scorer) -> MiningContext:
         made, _ = encodings(corpus.fingerprint, who, encoder, corpus, folder)
         return dataclasses.replace(made, similarity=recipe.signal.similarity)
 
-    trained = recipe.positives.trained_corpus(corpus) if not recipe.positives.lacks(corpus) else corpus
-    if trained is corpus:
+    if recipe.positives.key == "labelled" or recipe.positives.lacks(corpus):
         return MiningContext(corpus, vectors_of, corpus_index(corpus.fingerprint, corpus))
     described = json.dumps(recipe.positives.to_dict(), sort_keys=True)
-    return MiningContext(trained, vectors_of, _trained_index(corpus.fingerprint, described, trained))
+    index = _trained_index(corpus.fingerprint, described, corpus, recipe)
+    return MiningContext(index.corpus, vectors_of, index)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _trained_index(fingerprint: str, positives: str, _trained: Corpus) -> CorpusIndex:
-    """As :func:`corpus_index`, of a corpus whose training split is what other positives found."""
-    return CorpusIndex(_trained, cross_folder=services.workspace().cache / "cross")
+def _trained_index(fingerprint: str, positives: str, _corpus: Corpus, _recipe: Recipe) -> CorpusIndex:
+    """The index of the corpus whose training split is what other positives found; of the corpus itself for most."""
+    trained = _recipe.positives.trained_corpus(_corpus)
+    if trained is _corpus:
+        return corpus_index(fingerprint, _corpus)
+    return CorpusIndex(trained, cross_folder=services.workspace().cache / "cross")
 
 
 def training_queries(corpus: Corpus) -> np.ndarray:
