@@ -124,7 +124,7 @@ def test_the_number_of_clusters_follows_the_batch_unless_given():
 def test_batches_of_a_trial_hold_one_topic_and_a_resumed_one_writes_the_same_bytes(tmp_path, tiny_corpus, monkeypatch):
     from core.train import trial
 
-    for name in ("tas-b", "clustered-batches"):
+    for name in ("clustered-batches", "tas-b"):
         whole = make_trial(tmp_path / name, tiny_corpus, name, batch_size=4)
         run_trial(whole, threads=1, corpus=tiny_corpus)
         told = " ".join(e["text"] for e in events_of(whole, "log"))
