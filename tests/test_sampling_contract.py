@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from core.corpus.corpus import Corpus
 from core.errors import ParameterError
 from core.params import Citation, Piece
-from core.sampling import batch, filters, pickers, positives, schedule, signal, sources, windows
+from core.sampling import batch, batch_mined, filters, pickers, positives, schedule, signal, sources, sources_mined, windows
 from core.sampling.context import MiningContext, Vectors
 from core.sampling.filters import FILTERS
 from core.sampling.mine import mine_lane, pick, rows_at
@@ -27,7 +27,7 @@ from tests.small import make_context, make_corpus
 ALL = [piece for pieces in FAMILIES.values() for piece in pieces]
 
 
-@pytest.mark.parametrize("module", [batch, filters, pickers, positives, schedule, signal, sources, windows])
+@pytest.mark.parametrize("module", [batch, batch_mined, filters, pickers, positives, schedule, signal, sources, sources_mined, windows])
 def test_every_piece_of_a_module_is_in_its_tuple(module):
     found = {
         cls
