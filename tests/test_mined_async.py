@@ -98,3 +98,29 @@ def test_no_process_outlives_the_training(tmp_path, tiny_corpus):
     while is_alive(child) and time.monotonic() < ends:
         time.sleep(0.1)
     assert not is_alive(child)
+
+
+def test_without_a_lag_training_goes_on_until_the_negatives_are_there(tmp_path, tiny_corpus):
+    folder = make_trial(tmp_path / "t", tiny_corpus, recipe(steps=2), epochs=1000)
+    ends = time.monotonic() + 120
+
+    def should_stop() -> bool:
+        time.sleep(0.03)
+        return len(events_of(folder, "refresh")) > 1 or time.monotonic() > ends
+
+    with pytest.raises(Stopped):
+        run_trial(folder, threads=1, corpus=tiny_corpus, should_stop=should_stop)
+    step, of, staleness = refreshes(folder)[1]
+    assert of == 2 and staleness == step - of > 0, "steps went by while the process was at work"
+    assert not (folder / "refresh-corpus").exists()
+
+
+def test_what_goes_wrong_in_the_process_is_raised_in_the_training(tmp_path, tiny_corpus):
+    folder = make_trial(tmp_path / "t", tiny_corpus, recipe(steps=2, lag=1))
+    background = Background(folder, 1, dict, print, tiny_corpus)  # no weights at all
+    try:
+        background.exchange(2, True, [0], {})
+        with pytest.raises(RuntimeError, match="(?s)The background refresh failed.*this model needs"):
+            background.exchange(3, False, [0], {})
+    finally:
+        background.close()

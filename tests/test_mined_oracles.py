@@ -206,3 +206,15 @@ def test_mns_is_one_softmax_over_the_batch_and_a_uniform_sample():
     assert star.batch.shares_mined and not star.mined[0].source.is_dynamic and star.schedule.key == "once"
     seeds = {"cluster", "impressions"}
     assert {name for name in seeds | {"context", "mns", "popularity", "star", "ance-tele"} if PRESETS[name].is_seed_named} == seeds
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot", "l2"])
+def test_a_source_that_scores_by_the_model_is_not_scored_twice(similarity):
+    corpus = logged(impressions=the_log())
+    context = make_context(corpus, seed=5, similarity=similarity)
+    rows = np.array([0, 1, 2, 5])
+    for source in (Dense(), RandomCorpus(), Popularity(), LookAhead(), Momentum(), Context(), NotClicked()):
+        table = mine_lane(Lane(source=source, per_query=4), context, rows, np.random.default_rng(0))
+        vectors = context.vectors("current")
+        assert np.array_equal(table.model_scores, vectors.score_pairs(rows, table.doc_rows))
+        assert np.array_equal(table.model_positive_scores, vectors.score_pairs(rows, table.positive_rows))

@@ -35,6 +35,7 @@ from core.sampling import (
     schedule,
     signal,
     sources,
+    sources_mined,
     weighting,
     windows,
     written,
@@ -54,8 +55,8 @@ ALL = [piece for pieces in FAMILIES.values() for piece in pieces]
 
 MODULES = [
     augmented, batch, batch_mined, distilled, filters, guided, order, passes, perturbation, pickers, positives, positives_extract,
-    positives_log, positives_passages, positives_queries, positives_spans, positives_written, queues, schedule, signal, sources, weighting,
-    windows, written,
+    positives_log, positives_passages, positives_queries, positives_spans, positives_written, queues, schedule, signal,
+    sources, sources_mined, weighting, windows, written,
 ]
 
 

@@ -8,6 +8,7 @@ from core.sampling.candidates import KEPT, Candidates, base_rules
 from core.sampling.context import MiningContext
 from core.sampling.filters import Looked
 from core.sampling.recipe import Lane
+from core.sampling.source import Source
 from core.sampling.weighting import log_weights
 
 
@@ -52,7 +53,10 @@ def mine_lane(
         bits |= np.where(verdicts[i] & is_real, np.uint32(1 << i), np.uint32(0))
 
     model_scores = model_positive_scores = None
-    if with_model_scores:
+    if with_model_scores and type(lane.source).score is Source.score and getattr(lane.source, "index", "flat") == "flat":
+        # The source scores by the current model itself: exact search and pair scores agree to the last bit (an index may round).
+        model_scores, model_positive_scores = hits.scores, positive_scores
+    elif with_model_scores:
         current = context.vectors("current")
         model_scores = current.score_pairs(query_rows, doc_rows)
         model_positive_scores = current.score_pairs(query_rows, positive_rows)
