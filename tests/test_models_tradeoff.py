@@ -141,7 +141,7 @@ def test_a_page_that_was_left_goes_on_where_it_was(root, corpus_link, train):  #
     found = list(_kept().values())[-1]
     del found.figures["hnsw"]
     at = page(root, corpus=corpus_link, by=trial, k="10", last="10")
-    assert len(at.dataframe[0].value) > 5 and at.button(key="indexes.measure").label == "Go on measuring"
+    assert len(at.dataframe[0].value) >= 4 and at.button(key="indexes.measure").label == "Go on measuring"
     at.button(key="indexes.measure").click().run()
     assert not at.exception and found.is_complete
 

@@ -86,21 +86,26 @@ class BuiltIndex:
     def search(self, queries: np.ndarray, k: int, *, threads: int | None = None) -> Hits:
         """At most ``k`` found documents of each query vector (Q, dim), by exact score, ties by document row; -1 where fewer were found.
 
-        Each query's list is the same for any ``threads`` (None = as set).
+        A query for which the structure finds nothing at all is searched exactly. Each query's list is the same for any
+        ``threads`` (None = as set).
         """
+        from core.search.exact import top_k
         from core.search.threads import thread_count
 
         if k < 1:
             raise ValueError(f"k must be at least 1; got {k}.")
         queries = np.ascontiguousarray(queries, np.float32)
         if isinstance(self.piece, Flat):
-            from core.search.exact import top_k
-
             return top_k(queries, self.documents, k, similarity=self.similarity, threads=threads)
         if not len(queries):
             return Hits.none(0, k)
         found = self.piece._find(self.structure, _comparable(queries, self.similarity), k, thread_count(threads))
-        return self._ordered(queries, found, k)
+        hits = self._ordered(queries, found, k)
+        is_lost = hits.n_found == 0
+        if is_lost.any():  # a fast scan gives nothing where all of its rough scores are equal
+            exact = top_k(queries[is_lost], self.documents, k, similarity=self.similarity, threads=threads)
+            hits.doc_rows[is_lost], hits.scores[is_lost] = exact.doc_rows, exact.scores
+        return hits
 
     def _ordered(self, queries: np.ndarray, found: np.ndarray, k: int) -> Hits:
         from core.search.exact import score_pairs
