@@ -166,10 +166,14 @@ class Recipe:
         """Deepest rank that any lane looks at; 0 without ranked lanes."""
         return max((lane.depth for lane in self.mined), default=0)
 
+    @property
+    def weighs(self) -> bool:
+        """Whether each mined negative has a teacher's score or a weight of its own."""
+        return self.signal.needs_teacher or any(lane.weighting != Equal() for lane in self.mined)
+
     def misfit(self) -> str:
         """Why these pieces cannot work together, with the remedy; "" where they can."""
         made, written, batch = self.positives.makes_queries, self.written.gives_negatives, self.batch
-        weighs = self.signal.needs_teacher or any(lane.weighting != Equal() for lane in self.mined)
         if made and written:
             return (
                 f"{self.positives.title} makes its own queries, and the written negatives ({self.written.title}) belong to the corpus's. "
@@ -187,7 +191,7 @@ class Recipe:
                 f"{self.positives.title} makes its own queries, and {own.title} knows the corpus's alone. "
                 "Choose shuffled batches with in-batch negatives, or labelled positives."
             )
-        if batch.fixes_documents and (weighs or written):
+        if batch.fixes_documents and (self.weighs or written):
             return (
                 f"{batch.title} finds its negatives at each step among the corpus's documents, so none has a teacher's score, a weight "
                 "of its own or a written text. Choose another signal and weighting, or another batch piece."

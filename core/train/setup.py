@@ -130,8 +130,8 @@ def prepare(config: TrialConfig, corpus: Corpus, folder: Path, events: EventWrit
         raise ParameterError(" ".join(lacks))
     if group is not None and (recipe.batch.fixes_documents or recipe.batch.guided_by is not None):
         raise ParameterError(f"{recipe.batch.title} keeps vectors of the whole corpus in one process. Train it without torchrun.")
-    if group is not None and (recipe.positives.makes_queries or recipe.written.gives_negatives):
-        raise ParameterError("Texts that a recipe makes or brings along are read by one process alone. Train it without torchrun.")
+    if group is not None and (recipe.positives.makes_queries or recipe.written.gives_negatives or recipe.weighs):
+        raise ParameterError("Made texts, written ones, a teacher and weights are known to one process alone. Train it without torchrun.")
     cache = folder.parent.parent / "cache" if folder.parent.name == "trials" else None
     stepper = make_stepper(config, corpus, group, folder.parent, events)
     # What is trained on stands in the training split, so that masks and lanes know it; evaluation keeps the corpus itself.
