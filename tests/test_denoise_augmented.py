@@ -18,7 +18,6 @@ from core.sampling.presets import preset
 from core.sampling.recipe import Lane, Recipe
 from core.sampling.settings import apply_settings
 from core.sampling.sources import Dense
-from core.search import cross_cache
 from core.train.events import read_events
 from core.train.pairs import read_pairs
 from core.train.results import TrialResults
@@ -128,7 +127,6 @@ def test_a_made_positive_is_no_negative_of_its_query():
 
 
 def test_an_augmented_trial_is_the_same_stopped_and_resumed(tmp_path, wide):
-    cross_cache.forget()
     recipe = apply_settings(preset("rocketqa-augmented").recipe, ["positives.above=0.5"])
     whole = make_trial(tmp_path / "whole", wide, recipe)
     result = run_trial(whole, threads=1, corpus=wide)
