@@ -204,14 +204,14 @@ PRESETS_MINED = (
         title="TriSampler",
         family="dynamic",
         lesson="Negatives that make a nearly regular triangle with the query and its positive.\n"
-        "Drawn from the top 100 of the current model: those count that lie closer to the positive than to the query, and the more so "
+        "Drawn from the top 50 of the current model: those count that lie closer to the positive than to the query, and the more so "
         "the nearer their score is to the positive's. Cosines lie between -1 and 1, so the spread is .05 here (the paper's 4 "
         "belongs to dot products). What is close to the positive is often a copy of it or an answer too: add a filter where labels "
         "are few.",
         source=TriSampler.source,
         recipe=Recipe(
             batch=InBatch(shared_negatives=False),
-            mined=(Lane(source=Dense(), window=RankWindow(last=100), picker=TriSampler(spread=0.05), per_query=2),),
+            mined=(Lane(source=Dense(), window=RankWindow(last=50), picker=TriSampler(spread=0.05), per_query=2),),
             schedule=EverySteps(),
         ),
         cost="high",
