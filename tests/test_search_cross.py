@@ -242,7 +242,7 @@ def test_on_the_sample_it_is_calibrated_and_halves_the_false_negatives_of_ance()
     naive, denoised = (
         preview(PRESETS[name].recipe, context, query_rows).false_negative_rate(context) for name in ("ance", "ance-denoised")
     )
-    assert naive > 0.06 and denoised < naive / 4
+    assert naive > 0.04 and denoised < naive / 4
     cross = context.cross(EmbeddedCrossEncoder())
     assert cross.report.auc > 0.94 and cross.report.calibration_error < 0.03
     # Unlabelled answers among the top 50 of the untrained vectors, against everything else there.

@@ -118,7 +118,7 @@ def test_equal_seeds_give_equal_bytes_and_a_stop_changes_nothing(recipe, tmp_pat
 def test_every_preset_trains_for_one_epoch(name, tmp_path, tiny_corpus):
     corpus = with_log_and_sources(tiny_corpus) if obstacles(tiny_corpus, preset(name).recipe) else tiny_corpus
     folder = make_trial(tmp_path / name, corpus, name, epochs=1)
-    if missing := obstacles(corpus, preset(name).recipe):  # a file of written texts: it must say what to add
+    if missing := preset(name).recipe.lacks(corpus):  # a file of written texts: it must say what to add
         with pytest.raises(ParameterError, match=re.escape(missing[0])):
             run_trial(folder, threads=1, corpus=corpus)
         return
