@@ -67,7 +67,8 @@ def test_refused_candidates_only_when_asked(table, trial, tiny_corpus, context, 
 
 def test_every_column_is_there_or_its_absence_is_told(table):
     keys = {reason.key for reason in default_reasons()}
-    assert set(table.doubts) == set(table.flags) == keys - set(table.missing) and set(table.missing) == {"cross-encoder", "trials", "clicked"}
+    assert set(table.doubts) == set(table.flags) == keys - set(table.missing)
+    assert set(table.missing) == {"cross-encoder", "trials", "clicked"}
     for reason in table.reasons:
         assert table.flags[reason.key].tolist() == [not np.isnan(d) and d >= np.float32(reason.threshold) for d in table.doubts[reason.key]]
     assert table.is_suspect.tolist() == [n >= 4 for n in table.n_reasons]
