@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.harness import goto
 
@@ -20,4 +21,4 @@ def test_there_are_pages():
 def test_page_opens_by_deep_link(name, fresh_server, page):
     goto(page, fresh_server, "" if name == HOME else name)
     assert page.locator("[data-testid=stDialog]").count() == 0, "Streamlit says that there is no such page"
-    assert page.get_by_role("heading", level=1).count() >= 1
+    expect(page.get_by_role("heading", level=1).first).to_be_visible(timeout=30_000)
