@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _DRAFT = "recipe_draft"
 MAX_LANES = 6
-#: Slots side by side; more would leave no room for a parameter's name.
-PER_ROW = 4
+#: What every recipe decides, beside the encoder; the other slots mostly stay as they are and stand below, a line high.
+FIRST = ("positives", "batch", "signal")
 SLOT_HELP = {
     "batch": "Negatives that come free with the batch.",
     "order": "Which training pairs share a batch, and so are each other's negatives.",
@@ -42,11 +42,11 @@ def compose(session: Session, recipe: Recipe, trials: dict[str, str]) -> Recipe:
     """
     draft = _draft(recipe)
     encoder = encoder_of(session.link)
-    names = [name for name in SLOTS if len(FAMILIES[name]) > 1]
-    n_rows = -(-(len(names) + 1) // PER_ROW)
-    cells = [cell for _ in range(n_rows) for cell in st.columns(-(-(len(names) + 1) // n_rows), gap="small")]
-    for cell, name in zip(cells, names, strict=False):
-        with cell:
+    rest = [name for name in SLOTS if name not in FIRST and len(FAMILIES[name]) > 1]
+    cells = dict(zip((*FIRST, "encoder"), st.columns(len(FIRST) + 1, gap="small"), strict=True))
+    cells |= dict(zip(rest, st.columns(len(rest), gap="small"), strict=True))
+    for name in (*FIRST, *rest):
+        with cells[name]:
             draft[name] = slot(
                 name.capitalize(),
                 FAMILIES[name],
@@ -56,7 +56,7 @@ def compose(session: Session, recipe: Recipe, trials: dict[str, str]) -> Recipe:
                 form=lambda piece, where: _form(piece, where, trials, "Clustered with"),
                 help=SLOT_HELP.get(name, ""),
             )
-    with cells[len(names)]:
+    with cells["encoder"]:
         choose_encoder(session.link, "recipe.encoder")
     removed = None
     for i, lane in enumerate(draft["mined"]):

@@ -20,6 +20,7 @@ QUALITY, SECONDS, LINES, FAMILY = "effectiveness", "cost", "difficulty", "family
 AXES = (QUALITY, SECONDS, LINES)
 ALL_NAMED = 14  # up to so many marks each has its name beside it
 SMALL, LARGE = 9.0, 24.0
+LEAST_SPAN = 0.04  # of an axis of quality
 _STEPS = (0.0, -0.18, 0.18, -0.34, 0.34)
 
 
@@ -84,6 +85,9 @@ def technique_map(
             figure.update_layout({name: {"type": "log"}})
         elif axis == LINES:
             figure.update_layout({name: {"rangemode": "tozero"}})
+        elif axis != FAMILY and (at := [place_of(t, axis) or 0.0 for t in shown]) and max(at) - min(at) < LEAST_SPAN:
+            # One point, or equal ones: an axis of its own choice would run below 0 and above 1.
+            figure.update_layout({name: {"range": [max(min(at) - LEAST_SPAN, 0), min(max(at) + LEAST_SPAN, 1)]}})
     if up == FAMILY:
         ticks = {"tickvals": list(range(len(families))), "ticktext": [FAMILY_TITLES[family] for family in families]}
         figure.update_layout(yaxis={"range": [len(families) - 0.45, -0.55], "showgrid": False, **ticks}, showlegend=False)
