@@ -43,7 +43,7 @@ def compose(session: Session, recipe: Recipe, trials: dict[str, str]) -> Recipe:
     draft = _draft(recipe)
     encoder = encoder_of(session.link)
     rest = [name for name in SLOTS if name not in FIRST and len(FAMILIES[name]) > 1]
-    cells = dict(zip((*FIRST, "encoder"), st.columns(len(FIRST) + 1, gap="small"), strict=True))
+    cells = dict(zip((*FIRST, "encoder"), st.columns([1, 1, 1.25, 1.3], gap="small"), strict=True))
     cells |= dict(zip(rest, st.columns(len(rest), gap="small"), strict=True))
     for name in (*FIRST, *rest):
         with cells[name]:
@@ -105,7 +105,7 @@ def _lane(i: int, lane: dict[str, Any], trials: dict[str, str]) -> bool:
                   ":material/arrow_right_alt: how many]")  # fmt: skip
     with remove.container(horizontal=True, horizontal_alignment="right"):
         is_removed = st.button("Remove", icon=":material/delete:", key=f"{prefix}.remove", type="tertiary")
-    cells = st.columns([1.25, 0.9, 1.5, 1.25, 0.9], gap="small")
+    cells = st.columns([1.25, 0.9, 1.3, 1.25, 1.25], gap="small")
     with cells[0]:
         lane["source"] = slot(
             "Source",
