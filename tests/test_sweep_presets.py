@@ -30,15 +30,13 @@ TWICE = [
 
 @pytest.fixture(scope="module", autouse=True)
 def _shared():
-    """What costs seconds and is the same for every preset is made once: tokenizer, start vectors, tokens; models are not saved."""
+    """What costs seconds and is the same for every preset is made once: tokens; models are not saved."""
     from core.encode import subwords
     from core.encode.model import EncoderModel
 
     tokenize = cache(lambda tokenizer, texts: own(tokenizer, texts))
     own = subwords.SubwordTokenizer.tokenize
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(subwords, "wordllama_tokenizer", cache(subwords.wordllama_tokenizer))
-        patch.setattr(subwords, "wordllama_vectors", cache(subwords.wordllama_vectors))
         patch.setattr(subwords.SubwordTokenizer, "tokenize", lambda self, texts: tokenize(self, tuple(texts)))
         patch.setattr(EncoderModel, "save", lambda self, folder, similarity: None)
         yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from functools import cache
 from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,18 +86,22 @@ def _word_marks(tokenizer: Tokenizer) -> tuple[str, ...] | None:
     return (SPACE_MARK, *(token["content"] for token in spec["added_tokens"]))
 
 
+@cache
 def wordllama_tokenizer() -> SubwordTokenizer:
-    """The 32,000-entry tokenizer inside the ``wordllama`` wheel."""
+    """The 32,000-entry tokenizer inside the ``wordllama`` wheel; made once a process, nothing changes it."""
     from tokenizers import Tokenizer
 
     return SubwordTokenizer(Tokenizer.from_file(str(_wheel_file("tokenizers/l2_supercat_tokenizer_config.json"))))
 
 
+@cache
 def wordllama_vectors() -> np.ndarray:
-    """The token vectors inside the ``wordllama`` wheel, float32 (32000, 256)."""
+    """The token vectors inside the ``wordllama`` wheel, float32 (32000, 256), read-only; read once a process."""
     from safetensors.numpy import load_file
 
-    return load_file(_wheel_file("weights/l2_supercat_256.safetensors"))["embedding.weight"].astype(np.float32)
+    vectors = load_file(_wheel_file("weights/l2_supercat_256.safetensors"))["embedding.weight"].astype(np.float32)
+    vectors.flags.writeable = False
+    return vectors
 
 
 def _wheel_file(name: str) -> Path:
