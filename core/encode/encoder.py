@@ -41,7 +41,7 @@ class Encoder(Piece):
     def build(self, corpus_texts: Sequence[str], seed: int) -> EncoderModel:
         """An untrained model. ``corpus_texts``: as :meth:`document_texts` gives them, for encoders that learn a vocabulary or
         features; equal seeds, equal bytes."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} builds no model")
 
     @property
     def field_names(self) -> tuple[str, ...]:

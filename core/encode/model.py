@@ -40,7 +40,7 @@ class EncoderModel:
 
     def forward(self, tokens: Tokens, side: Side) -> torch.Tensor:
         """Raw vectors, float32 (N, dim), with a gradient to the side's weights."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} encodes nothing")
 
     def forward_pair(
         self, queries: Tokens, documents: Tokens, then: Callable[[torch.Tensor], torch.Tensor]
@@ -87,7 +87,7 @@ class EncoderModel:
 
     def clone(self) -> Self:
         """A model with its own copy of the weights; the tokenizer is shared."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} cannot be copied")
 
     @torch.no_grad()
     def momentum_update(self, online: EncoderModel, m: float) -> None:

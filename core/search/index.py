@@ -58,14 +58,14 @@ class Index(Piece):
 
     def _make(self, documents: np.ndarray, similarity: str) -> Any:
         """The structure; ``documents`` are of unit length for cosine."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} builds no structure")
 
     def _find(self, structure: Any, queries: np.ndarray, k: int, threads: int) -> np.ndarray:
         """int64 (Q, any number) document rows in any order, -1 = none, no row twice for a query."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} finds nothing")
 
     def _size(self, structure: Any, documents: np.ndarray) -> int:
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} does not say its size")
 
 
 @dataclass(frozen=True, eq=False)

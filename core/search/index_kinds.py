@@ -31,7 +31,7 @@ class _FaissIndex(Index):
         return min(k, n_documents)
 
     def _search_settings(self, faiss: Any, k: int, structure: Any) -> Any:
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} has no settings of a search")
 
     def _size(self, structure, documents):
         with faiss_threads(1) as faiss:

@@ -181,7 +181,7 @@ def serve(folder: Path, connection: Connection) -> None:
         return
     except UserError as error:
         connection.send(("failed", str(error)))
-    except Exception:
+    except Exception:  # a bug must show itself in the training, which raises it with this text
         connection.send(("bug", traceback.format_exc()))
 
 
