@@ -87,8 +87,10 @@ def test_truth_may_judge_and_what_cannot_be_measured_is_refused(known):
 
 
 def test_the_command_prints_stages_and_json(capsys, workspace, tiny_folder, tiny_corpus, tmp_path):
+    from core.search import cross_cache
     from tests.trained import train_tiny
 
+    cross_cache.forget()  # what another test keeps in memory is not written again
     trial = train_tiny(tiny_corpus, tiny_folder, tmp_path / "t", "in-batch", epochs=1)
     code = main(["cascade", str(tiny_folder), "--trial", str(trial), "--depth", "10", "--alone", "3", "--json"])
     out = capsys.readouterr().out
