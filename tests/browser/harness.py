@@ -33,7 +33,10 @@ BROWSER_FLAGS = (
     "--disable-sync",
 )
 # What a page logs while its server is away.
-OUTAGE = ("WebSocket", "net::ERR_", "when disconnected from server", "Unable to preload CSS", "dynamically imported module")
+OUTAGE = (
+    "WebSocket", "net::ERR_", "when disconnected from server", "Unable to preload CSS", "dynamically imported module",
+    "reaching server endpoint", "server is not responding",
+)  # fmt: skip
 # Console errors that say nothing about the product, as patterns; add one only with its reason.
 HARMLESS = (
     # On a deep link Streamlit's page tries each part of the path as the server's base before it takes the root.
