@@ -30,7 +30,7 @@ def with_own_files(recipe: Recipe, folder: Path) -> Recipe:
             continue
         if not own.exists():
             if not Path(file).is_file():
-                continue  # its obstacle says so
+                continue  # what it lacks is told before training
             part = own.with_name(name + ".part")
             part.write_bytes(Path(file).read_bytes())
             part.replace(own)
