@@ -99,24 +99,46 @@ def test_one_update_equals_sparse_adam_from_equal_states():
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
 
 
-def test_state_dict_continues_the_same_training():
+def train(vectors, optimizer, part):
+    for queries, documents in part:
+        optimizer.zero_grad()
+        loss_of(own_bag, vectors, queries, documents).backward()
+        optimizer.step()
+
+
+def whole_table(packed):
+    """The state as checkpoints of earlier versions hold it: a row of moments for each row of the table."""
+    full = {name: torch.zeros(N_IDS, DIM).index_copy(0, packed["ids"], packed[name]) for name in ("exp_avg", "exp_avg_sq")}
+    return {"step": packed["step"], **full}
+
+
+@pytest.mark.parametrize("form", [dict, whole_table])
+def test_state_dict_continues_the_same_training(form):
     whole, first = start(), start()
     steps = list(batches(10))
-
-    def train(vectors, optimizer, part):
-        for queries, documents in part:
-            optimizer.zero_grad()
-            loss_of(own_bag, vectors, queries, documents).backward()
-            optimizer.step()
-
     train(whole, RowAdam([whole], lr=0.02), steps)
     optimizer = RowAdam([first], lr=0.02)
-    train(first, optimizer, steps[:4])
+    train(first, optimizer, steps[:2])
+    packed = optimizer.state_dict()
+    assert 0 < len(packed["state"][0]["ids"]) < N_IDS
+    packed["state"] = {i: form(own) for i, own in packed["state"].items()}
     second = torch.nn.Parameter(first.detach().clone())
     resumed = RowAdam([second], lr=0.5)
-    resumed.load_state_dict(optimizer.state_dict())
-    train(second, resumed, steps[4:])
+    resumed.load_state_dict(packed)
+    train(second, resumed, steps[2:])
     assert torch.equal(whole, second)
+
+
+def test_moments_begin_at_zero_whatever_the_memory_held():
+    clean, dirty = start(), start()
+    steps = list(batches(10))
+    train(clean, RowAdam([clean], lr=0.02), steps)
+    optimizer = RowAdam([dirty], lr=0.02)
+    train(dirty, optimizer, steps[:1])
+    moments = optimizer.state[dirty]["moments"]
+    moments.values[moments.n :] = np.nan
+    train(dirty, optimizer, steps[1:])
+    assert torch.equal(clean, dirty)
 
 
 def test_any_number_of_threads_gives_the_same_bytes(monkeypatch):

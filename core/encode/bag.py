@@ -91,6 +91,42 @@ def mean_bag(vectors: torch.Tensor, ids: np.ndarray, offsets: np.ndarray) -> tor
     return _MeanBag.apply(vectors, torch.from_numpy(ids), torch.from_numpy(offsets))
 
 
+class Moments:
+    """Adam's two moments of the rows that were used so far, in the order of first use: most of a table never is.
+
+    ``slots`` int64 (V,): where a row's moments are, -1 = not used yet. ``values`` float32 (V, 2, dim): mean and mean square;
+    only the first ``n`` are set.
+    """
+
+    def __init__(self, n_rows: int, dim: int):
+        self.n = 0
+        self.slots = np.full(n_rows, -1, np.int64)
+        self.values = np.empty((n_rows, 2, dim), np.float32)
+
+    def of(self, ids: np.ndarray) -> tuple[np.ndarray, int]:
+        """The slots of distinct rows, int64; those from the second value on are new and not set."""
+        slots, n_old = self.slots[ids], self.n
+        is_new = slots < 0
+        self.n += int(is_new.sum())
+        slots[is_new] = np.arange(n_old, self.n)
+        self.slots[ids] = slots
+        return slots, n_old
+
+    def packed(self) -> dict[str, torch.Tensor]:
+        """``ids`` int64 (n,) in the order of the slots, and the moments of each."""
+        ids = np.empty(self.n, np.int64)
+        used = np.flatnonzero(self.slots >= 0)
+        ids[self.slots[used]] = used
+        mean, square = (torch.from_numpy(self.values[: self.n, i].copy()) for i in range(2))
+        return {"ids": torch.from_numpy(ids), "exp_avg": mean, "exp_avg_sq": square}
+
+    def unpack(self, exp_avg: torch.Tensor, exp_avg_sq: torch.Tensor, ids: torch.Tensor | None = None) -> None:
+        """Take over what was packed; without ``ids`` (checkpoints of earlier versions) there is a row for each."""
+        self.n = len(exp_avg)
+        self.slots[np.arange(self.n) if ids is None else ids.numpy()] = np.arange(self.n)
+        self.values[: self.n, 0], self.values[: self.n, 1] = exp_avg.numpy(), exp_avg_sq.numpy()
+
+
 class RowAdam(torch.optim.Optimizer):
     """``torch.optim.SparseAdam``'s update by gather and scatter of rows: the same numbers in less time.
 
@@ -112,21 +148,37 @@ class RowAdam(torch.optim.Optimizer):
                     self._update(vectors, vectors.grad, group)
         return loss
 
+    def state_dict(self) -> dict[str, Any]:
+        packed = super().state_dict()
+        state = {i: {"step": own["step"], **own["moments"].packed()} for i, own in packed["state"].items()}
+        return {**packed, "state": state}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict({**state_dict, "state": {}})
+        tables = [vectors for group in self.param_groups for vectors in group["params"]]
+        for i, packed in state_dict["state"].items():
+            moments = Moments(*tables[i].shape)
+            moments.unpack(**{name: value for name, value in packed.items() if name != "step"})
+            self.state[tables[i]] = {"step": packed["step"], "moments": moments}
+
     def _update(self, vectors: torch.Tensor, grad: torch.Tensor, group: dict[str, Any]) -> None:
         state = self.state[vectors]
         if not state:
-            # numpy's zeros are not touched until used, and most rows of the table never are.
-            mean, square = (torch.from_numpy(np.zeros(vectors.shape, np.float32)) for _ in range(2))
-            state.update(step=0, exp_avg=mean, exp_avg_sq=square)
+            state.update(step=0, moments=Moments(*vectors.shape))
         state["step"] += 1
         ids, values = grad._indices()[0], grad._values()
         beta1, beta2 = group["betas"]
         # As SparseAdam: eps joins the root before the bias correction.
         rate = group["lr"] * (1 - beta2 ** state["step"]) ** 0.5 / (1 - beta1 ** state["step"])
         ids, values = _each_once(ids.numpy(), values.numpy(), len(vectors))
-        arrays = [t.numpy() for t in (vectors, state["exp_avg"], state["exp_avg_sq"])]
+        slots, n_old = state["moments"].of(ids)
+        table, moments = vectors.numpy(), state["moments"].values
         scalars = [np.float32(x) for x in (1 - beta1, 1 - beta2, group["eps"], rate)]
-        in_parts(np.arange(len(ids) + 1), lambda first, last: adam_rows(*arrays, ids[first:last], values[first:last], *scalars))
+
+        def update(first: int, last: int) -> None:
+            adam_rows(table, moments, slots[first:last], n_old, ids[first:last], values[first:last], *scalars)
+
+        in_parts(np.arange(len(ids) + 1), update)
 
 
 def _each_once(ids: np.ndarray, values: np.ndarray, n_ids: int) -> tuple[np.ndarray, np.ndarray]:

@@ -99,15 +99,20 @@ def bag_gradient(order, sorted_ids, bag_of, share, grad, used, rows):  # type: i
 
 
 @_compiled
-def adam_rows(vectors, mean, square, ids, values, new_mean, new_square, eps, rate):  # type: ignore[no-untyped-def]
+def adam_rows(vectors, moments, slots, n_old, ids, values, new_mean, new_square, eps, rate):  # type: ignore[no-untyped-def]
     """Update ``vectors`` and both moments in place, at the rows ``ids``, of which none comes twice.
 
-    ``ids`` (int64) and ``values`` (float32 (len(ids), dim)) are a sparse gradient. Scalars are float32: ``new_mean``,
-    ``new_square``: the share of the new value in each moment (1 - beta); ``rate``: the step.
+    ``ids`` (int64) and ``values`` (float32 (len(ids), dim)) are a sparse gradient. ``moments`` float32 (n, 2, dim): mean and mean
+    square, of each id at its ``slots`` int64 (len(ids),); what lies at ``n_old`` and behind is not set yet and begins at zero.
+    Scalars are float32: ``new_mean``, ``new_square``: the share of the new value in each moment (1 - beta); ``rate``: the step.
     """
     dim = vectors.shape[1]
     for i in range(len(ids)):
-        vector, m, v, value = vectors[ids[i]], mean[ids[i]], square[ids[i]], values[i]
+        slot = slots[i]
+        vector, m, v, value = vectors[ids[i]], moments[slot, 0], moments[slot, 1], values[i]
+        if slot >= n_old:
+            m[:] = 0
+            v[:] = 0
         for j in range(dim):
             m_new = m[j] + (value[j] - m[j]) * new_mean
             v_new = v[j] + (value[j] * value[j] - v[j]) * new_square

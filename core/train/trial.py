@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 PROGRESS_SECONDS = 0.25
 STEP_THREADS = 1
-# A checkpoint copies every weight and both moments of Adam (about 100 MB for the default encoder).
+# A checkpoint copies every weight and the moments of Adam (tens of megabytes for the default encoder).
 CHECKPOINT_SECONDS = 20.0
 
 
