@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from core.audit.expectations import APPEARS, OPPOSITE
+from core.audit.orders_seen import seen_of
 from core.sampling.presets import FAMILY_TITLES, PRESETS, Preset
 from pages.ui.form import COST_COLOURS, DIFFICULTY_COLOURS, lesson_markdown
 from pages.ui.text import plain
@@ -87,3 +89,21 @@ def _card(link: Link, preset: Preset, is_chosen: bool) -> None:
                 st.markdown(lesson_markdown(preset.lesson.replace("\n", "\n\n", 1)))
                 st.markdown(f"**Made of** {plain(preset.recipe.summary())}")
                 st.caption(f"{plain(f'{cited.authors} {cited.year}')}, [{plain(cited.title)}]({cited.url})")
+                _orders(preset)
+
+
+def _orders(preset: Preset) -> None:
+    """What the kept sweeps say about the orders that papers report of it: the told ones in full, the others as a count."""
+    own = seen_of(preset.name)
+    if not own:
+        return
+    st.markdown("**The literature's order, measured by us**")
+    lines = []
+    for corpus, n_seeds in dict.fromkeys((seen.corpus, seen.n_seeds) for seen in own):
+        here = [seen for seen in own if seen.corpus == corpus]
+        told = [seen for seen in here if seen.verdict in (APPEARS, OPPOSITE)]
+        lines += [f"* {plain(f'{corpus}, by the {seen.judged_by}: {seen.sentence}')}" for seen in told]
+        if len(told) < len(here):
+            others = ", ".join(dict.fromkeys(f"{seen.better} over {seen.worse}" for seen in here if seen not in told))
+            lines.append(f"* {plain(f'{corpus}: within chance with {n_seeds} seeds: {others}.')}")
+    st.markdown("\n".join(lines))
