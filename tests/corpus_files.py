@@ -68,6 +68,12 @@ def faults_of(files: dict[str, bytes], **options) -> list[str]:
     return caught.value.faults
 
 
+def one_document() -> dict[str, bytes]:
+    """One document, relevant to one query of each split."""
+    rows = {"qrels/train.tsv": tsv(("q0", "d0", 1)), "qrels/test.tsv": tsv(("q1", "d0", 1))}
+    return {"corpus.jsonl": lines(document(0)), "queries.jsonl": lines(query(0), query(1)), **rows}
+
+
 def write(files: dict[str, bytes], folder: Path) -> Path:
     for name, data in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -15,14 +15,16 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
 from playwright.sync_api import ConsoleMessage, Page, Request, expect
+from playwright.sync_api import TimeoutError as NotInTime
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS, IDLE_SECONDS, QUIET_SECONDS, GRACE_SECONDS = 60.0, 60.0, 0.4, 5.0
+START_SECONDS, IDLE_SECONDS, QUIET_SECONDS, POLL_SECONDS, GRACE_SECONDS = 60.0, 60.0, 0.4, 0.05, 5.0
 BROWSER_FLAGS = (
     "--no-sandbox",  # root in a container has no user namespaces
     "--disable-gpu",
@@ -45,6 +47,14 @@ HARMLESS = (
 # Parts of an earlier run, and the grey shapes that stand where charts and tables are still being fetched.
 UNFINISHED = "[data-stale=true], [data-testid=stSkeleton]"
 READY = "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"
+# The page watches itself: asking it from outside every few milliseconds costs more than what it does meanwhile. Each wait (visit)
+# counts its quiet time anew, for a click may not have begun to run yet.
+VISITS = count()
+_IS_IDLE = """({ready, unfinished, quiet, visit}) => {
+    const isReady = document.querySelectorAll(ready).length === 1 && !document.querySelector(unfinished);
+    const before = window.testIdle, since = before && before.visit === visit ? before.since : null;
+    window.testIdle = {visit, since: isReady ? since ?? performance.now() : null};
+    return isReady && performance.now() - window.testIdle.since >= quiet; }"""
 
 
 def chromium_path() -> str:
@@ -178,16 +188,11 @@ def goto(page: Page, server: Server, path: str = "") -> None:
 
 def wait_idle(page: Page, seconds: float = IDLE_SECONDS) -> None:
     """Return when no script has run for a moment and nothing on the page is stale; fails after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    quiet_since = None
-    while time.monotonic() < deadline:
-        is_ready = page.locator(READY).count() == 1 and page.locator(UNFINISHED).count() == 0
-        now = time.monotonic()
-        quiet_since = (quiet_since or now) if is_ready else None
-        if quiet_since and now - quiet_since >= QUIET_SECONDS:
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError(f"The page was still running after {seconds:.0f} s: {page.url}")
+    arguments = {"ready": READY, "unfinished": UNFINISHED, "quiet": QUIET_SECONDS * 1000, "visit": next(VISITS)}
+    try:
+        page.wait_for_function(_IS_IDLE, arg=arguments, polling=POLL_SECONDS * 1000, timeout=seconds * 1000)
+    except NotInTime as error:
+        raise AssertionError(f"The page was still running after {seconds:.0f} s: {page.url}") from error
 
 
 def click_button(page: Page, name: str, *, exact: bool = True) -> None:

@@ -18,6 +18,7 @@ from tests.browser.harness import Server, goto, wait_idle
 FREE_PIXELS = 14
 GRID = "[data-testid=stDataFrame]"
 ROW_PIXELS, BOX_PIXELS = 35, 15
+POLL_MS = 200
 ENDS = ("finished", "failed", "stopped", "interrupted")
 STATES = ("queued", "running", "stopping", *ENDS)
 # A table is a picture; what it holds stands in a table inside it that is meant for screen readers.
@@ -46,7 +47,7 @@ def wait_until(page: Page, condition: Callable[[], Any], what: str, seconds: flo
         found = condition()
         if found:
             return found
-        page.wait_for_timeout(100)
+        page.wait_for_timeout(POLL_MS)
     raise AssertionError(f"Not within {seconds:.0f} s: {what}")
 
 
