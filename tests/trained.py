@@ -10,7 +10,9 @@ from core.train.config import TrialConfig, write_config
 from core.train.trial import run_trial
 
 
-def train_tiny(corpus: Corpus, spec: Path | str, folder: Path, preset: str, *, epochs: int = 2, signal: dict | None = None, **changes) -> Path:
+def train_tiny(
+    corpus: Corpus, spec: Path | str, folder: Path, preset: str, *, epochs: int = 2, signal: dict | None = None, **changes
+) -> Path:
     """``folder``, now a finished trial of the preset, or of it with another ``signal``, on the corpus."""
     config = TrialConfig(
         corpus=str(spec),
