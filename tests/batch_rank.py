@@ -1,6 +1,7 @@
 """One process of test_batch_cross.py: takes part in a few steps and writes what it computed.
 
-``python -m tests.batch_rank FOLDER CORPUS`` under torchrun's environment; without it the same steps in one process.
+``python -m tests.batch_rank FOLDER CORPUS PORT COMMAND...`` under torchrun's environment: the steps, two trials, and then the product's
+command, for which the processes meet again at another port. Starting a process costs more than all that it does here.
 """
 
 from __future__ import annotations
@@ -108,4 +109,8 @@ def main(folder: Path, corpus_folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    from core.cli import main as command
+
     main(Path(sys.argv[1]), Path(sys.argv[2]))
+    os.environ["MASTER_PORT"] = sys.argv[3]
+    sys.exit(command(sys.argv[4:]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from functools import cache
 from pathlib import Path
 
 # Before numpy, torch or faiss are imported: tests run side by side and must not fight over the cores.
@@ -47,6 +49,19 @@ def tiny_corpus(tiny_folder: Path):
     from core.corpus.load import load_corpus
 
     return load_corpus(tiny_folder)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _components_are_looked_for_once():
+    """Each AppTest begins a Streamlit of its own, which reads what every installed package says of itself: most of a page test's time."""
+    if "streamlit.testing.v1" not in sys.modules:
+        yield
+        return
+    from streamlit.components.v2 import manifest_scanner
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+        yield
 
 
 @pytest.fixture

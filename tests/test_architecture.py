@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,11 +45,18 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@cache
+def nodes(source: str) -> list[ast.AST]:
+    """The nodes that the rules look at; each file is parsed once for all of them."""
+    kinds = (ast.Import, ast.ImportFrom, ast.ExceptHandler, ast.keyword)
+    return [node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds)]
+
+
 def imports(path: Path, source: str) -> set[tuple[int, str]]:
     """``(line, module)`` of every import in the file, also those inside functions."""
     package = module_name(path).split(".") if path.name == "__init__.py" else module_name(path).split(".")[:-1]
     found = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         if isinstance(node, ast.Import):
             found |= {(node.lineno, alias.name) for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -78,7 +86,7 @@ def upward_imports(path: Path, source: str) -> list[str]:
 
 def forbidden_constructs(path: Path, source: str) -> list[str]:
     offences = []
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         where = f"{path}:{getattr(node, 'lineno', 0)}"
         if isinstance(node, ast.ExceptHandler) and node.type is None:
             offences.append(f"{where}: bare except")

@@ -65,35 +65,43 @@ def test_workers_played_in_turn_equal_one_batch(case):
     compare(run_case(case, CrossBatch(workers=3)), expected)
 
 
-def test_two_processes_equal_one_batch(root, tmp_path, tiny_folder):
+@pytest.fixture(scope="module")
+def together(root, tmp_path_factory, tiny_folder):
+    """(folder, what the leader and the follower left) of two processes that ran tests.batch_rank."""
+    folder = tmp_path_factory.mktemp("together")
+    recipe = apply_settings(preset("moco").recipe, ["passes=cross-batch", "passes.workers=2", "batch.size=12"])
+    for name in ("whole", "broken"):
+        make_trial(folder / name, None, recipe, batch_size=4)
+    command = ["train", str(tiny_folder), "--recipe", "bm25", "--epochs", "1", "--batch-size", "4", "--json"]
+    arguments = ["tests.batch_rank", str(folder), str(tiny_folder), str(free_port()), *command]
+    return folder, start(arguments, root, NEGSPACE_WORKSPACE=str(folder / "w"))
+
+
+def test_two_processes_equal_one_batch(together):
     """Loss, gradients and each mined negative's pull of 2 x B pairs, in both processes; both end with the same weights.
 
     A trial that two processes stop and take up again writes the same bytes as one that they train in one go.
     """
-    recipe = apply_settings(preset("moco").recipe, ["passes=cross-batch", "passes.workers=2", "batch.size=12"])
-    for name in ("whole", "broken"):
-        make_trial(tmp_path / name, None, recipe, batch_size=4)
-    done = start(["tests.batch_rank", str(tmp_path), str(tiny_folder)], root)
+    folder, done = together
     assert [p.returncode for p in done] == [0, 0], "".join(p.stderr for p in done)
-    ranks = [dict(np.load(tmp_path / f"rank{rank}.npz")) for rank in range(2)]
+    ranks = [dict(np.load(folder / f"rank{rank}.npz")) for rank in range(2)]
     expected = {name: values for case in SHARED for name, values in run_case(case, OnePass()).items()}
     for rank in ranks:
         compare(rank, expected)
     assert len(expected) > 2 * len(SHARED) * len(SIZES)
     for name, values in ranks[0].items():
         assert values.tobytes() == ranks[1][name].tobytes(), name
-    assert bytes_of(tmp_path / "whole") == bytes_of(tmp_path / "broken") != {}
-    assert [e["step"] for e in events_of(tmp_path / "broken", "resume")] == [3]
+    assert bytes_of(folder / "whole") == bytes_of(folder / "broken") != {}
+    assert [e["step"] for e in events_of(folder / "broken", "resume")] == [3]
 
 
-def test_a_training_by_two_processes(root, tmp_path, tiny_folder, tiny_corpus):
+def test_a_training_by_two_processes(together, tmp_path, tiny_corpus):
     """The command under torchrun's environment: the trial of one process with twice the batch, written by the first process alone."""
-    arguments = ["core.cli", "train", str(tiny_folder), "--recipe", "bm25", "--epochs", "1", "--batch-size", "4", "--json"]
-    leader, follower = start(arguments, root, NEGSPACE_WORKSPACE=str(tmp_path / "w"))
+    folder, (leader, follower) = together
     assert (leader.returncode, follower.returncode) == (0, 0), leader.stderr + follower.stderr
     assert follower.stdout == "" and "2 processes" in leader.stdout
     answer = json.loads(leader.stdout.splitlines()[-1])
-    assert [path.name for path in (tmp_path / "w" / "trials").iterdir()] == [Path(answer["trial"]).name]
+    assert [path.name for path in (folder / "w" / "trials").iterdir()] == [Path(answer["trial"]).name]
     results = TrialResults(answer["trial"])
     assert results.config.recipe_value.passes == CrossBatch(workers=2) and results.result["steps"] == 4
     alone = make_trial(tmp_path / "alone", tiny_corpus, "bm25", epochs=1, batch_size=8)

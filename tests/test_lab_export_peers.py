@@ -163,20 +163,45 @@ def unpacked(results, corpus, folder: Path) -> Path:
     return folder
 
 
-def run_script(folder: Path, *more: str) -> None:
+OTHERS = {
+    "towers": ("in-batch", {"key": "static-scratch", "dim": 16, "towers": "separate"}, {"key": "bce", "similarity": "dot"}),
+    "char-ngram": ("bm25", {"key": "char-ngram", "dim": 16, "buckets": 512}, {"key": "triplet", "similarity": "l2"}),
+}
+#: Each script as ``python train.py --max-steps 1`` in its folder; one process, because the library's import takes ten seconds.
+RUN = """
+import os, runpy, sys
+for folder in sys.argv[1:]:
+    os.chdir(folder)
+    sys.argv[:], sys.path[0] = ["train.py", "--max-steps", "1"], folder
+    runpy.run_path("train.py", run_name="__main__")
+    print("done", os.path.basename(folder), "core" in sys.modules, flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def scripts(results, tiny_corpus, tiny_folder, tmp_path_factory, root) -> Path:
+    """A folder for each script, which has trained a step there: that of ``results``, by itself, then those of OTHERS."""
+    home = tmp_path_factory.mktemp("scripts")
+    unpacked(results, tiny_corpus, home / "plain")
+    for name, (preset, encoder, signal) in OTHERS.items():
+        trial = train_tiny(tiny_corpus, tiny_folder, home / f"{name}-trial", preset, epochs=1, signal=signal, encoder=encoder)
+        unpacked(TrialResults(trial), tiny_corpus, home / name)
+    (home / "char-ngram" / "core").symlink_to(root / "core")  # stands for the installed package
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, "train.py", "--max-steps", "1", *more]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment, check=False)
+    command = [sys.executable, "-c", RUN, *(str(home / name) for name in ("plain", *OTHERS))]
+    done = subprocess.run(command, cwd=home, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+    said = [line for line in done.stdout.splitlines() if line.startswith("done ")]
+    assert said == ["done plain False", "done towers False", "done char-ngram True"], "only the last may know this product"
+    return home
 
 
 @pytest.mark.slow
-def test_the_script_trains_a_step_by_itself(results, tiny_corpus, tmp_path):
+def test_the_script_trains_a_step_by_itself(results, scripts, tiny_corpus):
     from sentence_transformers import SentenceTransformer
 
-    folder = unpacked(results, tiny_corpus, tmp_path / "s")
+    folder = scripts / "plain"
     assert not any(name in (folder / "train.py").read_text() for name in ("import core", "from core", "negspace."))
-    run_script(folder)
     trained = SentenceTransformer(str(folder / "trained"), device="cpu")
     untrained = make_encoder("static").build(tiny_corpus.document_texts(), 0)
     texts = tiny_corpus.document_texts()[:5]
@@ -191,31 +216,12 @@ def test_the_script_trains_a_step_by_itself(results, tiny_corpus, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("preset", "encoder", "signal"),
-    [
-        ("in-batch", {"key": "static-scratch", "dim": 16, "towers": "separate"}, {"key": "bce", "similarity": "dot"}),
-        ("bm25", {"key": "char-ngram", "dim": 16, "buckets": 512}, {"key": "triplet", "similarity": "l2"}),
-    ],
-)
-def test_other_encoders_and_losses(tiny_corpus, tiny_folder, tmp_path, root, monkeypatch, preset, encoder, signal):
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_encoders_and_losses(scripts, name):
     from core.encode.model import load_model
 
-    recipe = PRESETS[preset].recipe.to_dict() | {"signal": signal}
-    folder = tmp_path / "trial"
-    from core.train.config import write_config
-    from core.train.trial import run_trial
-
-    where = {"corpus": str(tiny_folder), "corpus_fingerprint": tiny_corpus.fingerprint}
-    config = TrialConfig(**where, recipe=recipe, encoder=encoder, epochs=1, batch_size=8)
-    write_config(folder, config)
-    run_trial(folder, threads=1, corpus=tiny_corpus)
-    place = unpacked(TrialResults(folder), tiny_corpus, tmp_path / "s")
-    if encoder["key"] == "char-ngram":
-        (place / "core").symlink_to(root / "core")  # stands for the installed package
-    run_script(place)
-    assert load_model(place / "trained" if encoder["key"] != "char-ngram" else place / "model").dim == 16
-    assert (place / "trained" / "modules.json").is_file()
+    assert load_model(scripts / name / ("trained" if name != "char-ngram" else "model")).dim == 16
+    assert (scripts / name / "trained" / "modules.json").is_file()
 
 
 @pytest.mark.parametrize("signal", [cls.key for cls in SIGNALS])

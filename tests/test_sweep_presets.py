@@ -1,7 +1,8 @@
-"""Every preset trains for one epoch on a small cut of ``sample:lab``: finite, measured, and for some twice with equal bytes."""
+"""Every preset trains for one epoch on a small cut of ``sample:lab``, measured, some twice with equal bytes; and on 60 documents."""
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from core.audit.doctor_fit import obstacles
 from core.corpus.load import load_corpus
-from core.errors import UserError
+from core.errors import ParameterError, UserError
 from core.evaluate.metrics import MEASURES
 from core.sampling.presets import FAMILY_TITLES, PRESETS
 from core.train.config import TrialConfig, write_config
@@ -18,6 +19,7 @@ from core.train.events import read_events
 from core.train.results import TrialResults
 from core.train.trial import run_trial
 from tests.lab_cut import write_lab_cut
+from tests.mined_corpus import with_log_and_sources
 
 #: What may ask for more than sample:lab gives (texts from an endpoint or a file), and then must say so before it trains.
 MAY_NEED_MORE = {"llm-negatives", "llm-queries", "generated-queries", "llm-paraphrases", "paraphrases"}
@@ -54,8 +56,14 @@ def trained(lab, tmp_path_factory):
     return cache(lambda name: train(tmp_path_factory.mktemp("trials") / name, name, lab))
 
 
-def train(folder: Path, name: str, corpus, seed: int = 0) -> Path:
-    settings = {"epochs": 1, "batch_size": 64, "snapshots": 2, "seed": seed}
+@pytest.fixture(scope="module")
+def tiny_with_more(tiny_corpus):
+    """The tiny corpus with a log of shown documents and their sources, which some presets ask for."""
+    return with_log_and_sources(tiny_corpus)
+
+
+def train(folder: Path, name: str, corpus, **changes) -> Path:
+    settings = {"epochs": 1, "batch_size": 64, "snapshots": 2} | changes
     recipe = PRESETS[name].recipe.to_dict()
     write_config(folder, TrialConfig(corpus="in memory", corpus_fingerprint=corpus.fingerprint, recipe=recipe, **settings))
     run_trial(folder, threads=1, corpus=corpus)
@@ -81,6 +89,7 @@ def test_a_preset_trains_for_one_epoch(name, lab, trained):
         folder = trained(name)
     except UserError as error:
         assert name in MAY_NEED_MORE and "\n" not in str(error) and len(str(error)) > 20, error
+        assert PRESETS[name].recipe.lacks(lab)[0] in str(error), "it must say what to add"
         return
     assert obstacles(lab, PRESETS[name].recipe) == []
     result = TrialResults(folder).result
@@ -95,6 +104,18 @@ def test_a_preset_trains_for_one_epoch(name, lab, trained):
     start = TrialResults(folder).snapshot(0)
     moved = any(not np.array_equal(getattr(start, side), getattr(vectors, side)) for side in ("queries", "documents"))
     assert moved, "an epoch that changes nothing trained nothing"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_trains_where_its_windows_and_clusters_are_larger_than_the_corpus(name, tiny_corpus, tiny_with_more, tmp_path):
+    corpus = tiny_with_more if obstacles(tiny_corpus, PRESETS[name].recipe) else tiny_corpus
+    small = {"batch_size": 8, "encoder": {"key": "static-scratch", "dim": 16}}
+    if missing := PRESETS[name].recipe.lacks(corpus):
+        with pytest.raises(ParameterError, match=re.escape(missing[0])):
+            train(tmp_path / name, name, corpus, **small)
+        return
+    result = TrialResults(train(tmp_path / name, name, corpus, **small)).result
+    assert result["weights"] and result["metrics"] and all(0 <= value <= 1 for value in result["metrics"].values())
 
 
 @pytest.mark.parametrize("name", list(dict.fromkeys(TWICE)))

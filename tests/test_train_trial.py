@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from core.audit.doctor_fit import obstacles
 from core.corpus.corpus import Corpus
 from core.errors import ParameterError, TrialError
 from core.evaluate.metrics import MEASURES, evaluate_run, means
-from core.sampling.presets import PRESETS, preset
+from core.sampling.presets import preset
 from core.train.config import TrialConfig, read_config, write_config
 from core.train.events import read_events
 from core.train.results import TrialResults
 from core.train.trial import Stopped, run_trial
-from tests.mined_corpus import with_log_and_sources
 from tests.small import make_corpus
 
 
@@ -112,19 +109,6 @@ def test_equal_seeds_give_equal_bytes_and_a_stop_changes_nothing(recipe, tmp_pat
     run_trial(stopped, threads=1, corpus=tiny_corpus)
     assert bytes_of(whole) == bytes_of(stopped)
     assert len(events_of(stopped, "resume")) == 3
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_trains_for_one_epoch(name, tmp_path, tiny_corpus):
-    corpus = with_log_and_sources(tiny_corpus) if obstacles(tiny_corpus, preset(name).recipe) else tiny_corpus
-    folder = make_trial(tmp_path / name, corpus, name, epochs=1)
-    if missing := preset(name).recipe.lacks(corpus):  # a file of written texts: it must say what to add
-        with pytest.raises(ParameterError, match=re.escape(missing[0])):
-            run_trial(folder, threads=1, corpus=corpus)
-        return
-    result = run_trial(folder, threads=1, corpus=corpus)
-    assert all(0 <= value <= 1 for value in result["metrics"].values())
-    assert result["weights"] and result["metrics"] != {}
 
 
 @pytest.mark.parametrize("encoder", ["static-scratch", "char-ngram"])

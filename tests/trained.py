@@ -10,13 +10,15 @@ from core.train.config import TrialConfig, write_config
 from core.train.trial import run_trial
 
 
-def train_tiny(corpus: Corpus, spec: Path | str, folder: Path, preset: str, *, epochs: int = 2, **changes) -> Path:
-    """``folder``, now a finished trial of the preset on the corpus."""
+def train_tiny(
+    corpus: Corpus, spec: Path | str, folder: Path, preset: str, *, epochs: int = 2, signal: dict | None = None, **changes
+) -> Path:
+    """``folder``, now a finished trial of the preset, or of it with another ``signal``, on the corpus."""
     config = TrialConfig(
         corpus=str(spec),
         corpus_fingerprint=corpus.fingerprint,
         corpus_name=corpus.name,
-        recipe=PRESETS[preset].recipe.to_dict(),
+        recipe=PRESETS[preset].recipe.to_dict() | ({"signal": signal} if signal else {}),
         recipe_name=preset,
         name=f"{preset}, tiny",
         epochs=epochs,

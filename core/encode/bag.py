@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -127,42 +128,43 @@ class Moments:
         self.values[: self.n, 0], self.values[: self.n, 1] = exp_avg.numpy(), exp_avg_sq.numpy()
 
 
-class RowAdam(torch.optim.Optimizer):
+class RowAdam:
     """``torch.optim.SparseAdam``'s update by gather and scatter of rows: the same numbers in less time.
 
-    Rows without a gradient keep their vectors and moments. Parameters must be 2-D, gradients sparse.
+    Rows without a gradient keep their vectors and moments. Parameters must be 2-D, gradients sparse. It has what training asks of
+    a ``torch.optim.Optimizer`` and is none: the first one made in a process imports torch's compiler, which takes seconds.
     """
 
-    def __init__(self, params: Any, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8):
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
+    def __init__(self, params: Iterable[torch.Tensor], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8):
+        self.tables = list(params)
+        self.settings: dict[str, Any] = {"lr": lr, "betas": betas, "eps": eps}
+        self.state: dict[torch.Tensor, dict[str, Any]] = {}
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for vectors in group["params"]:
-                if vectors.grad is not None:
-                    self._update(vectors, vectors.grad, group)
-        return loss
+    def step(self) -> None:
+        for vectors in self.tables:
+            if vectors.grad is not None:
+                self._update(vectors, vectors.grad)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        assert set_to_none, "a table of zeros would be a gradient of every row"
+        for vectors in self.tables:
+            vectors.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        packed = super().state_dict()
-        state = {i: {"step": own["step"], **own["moments"].packed()} for i, own in packed["state"].items()}
-        return {**packed, "state": state}
+        used = {i: self.state[table] for i, table in enumerate(self.tables) if table in self.state}
+        state = {i: {"step": own["step"], **own["moments"].packed()} for i, own in used.items()}
+        return {"state": state, "settings": dict(self.settings)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict({**state_dict, "state": {}})
-        tables = [vectors for group in self.param_groups for vectors in group["params"]]
+        self.settings, self.state = dict(state_dict["settings"]), {}
         for i, packed in state_dict["state"].items():
-            moments = Moments(*tables[i].shape)
+            moments = Moments(*self.tables[i].shape)
             moments.unpack(**{name: value for name, value in packed.items() if name != "step"})
-            self.state[tables[i]] = {"step": packed["step"], "moments": moments}
+            self.state[self.tables[i]] = {"step": packed["step"], "moments": moments}
 
-    def _update(self, vectors: torch.Tensor, grad: torch.Tensor, group: dict[str, Any]) -> None:
-        state = self.state[vectors]
+    def _update(self, vectors: torch.Tensor, grad: torch.Tensor) -> None:
+        group, state = self.settings, self.state.setdefault(vectors, {})
         if not state:
             state.update(step=0, moments=Moments(*vectors.shape))
         state["step"] += 1

@@ -7,6 +7,7 @@ folder with the library itself.
 from __future__ import annotations
 
 import json
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -226,6 +227,7 @@ scores = model.similarity(model.encode_query(["a question"]), model.encode_docum
 """
 
 
+@cache
 def _version(package: str) -> str:
     try:
         return metadata.version(package)

@@ -34,7 +34,8 @@ class SubwordTokenizer:
         tokenizer.no_truncation()
         self.tokenizer = tokenizer
         self.n_ids: int = tokenizer.get_vocab_size()
-        self._marks = _word_marks(tokenizer)
+        self._written = tokenizer.to_str()
+        self._marks = _word_marks(self._written)
 
     def tokenize(self, texts: Sequence[str]) -> Tokens:
         """The token ids of ``texts``; an empty text has none."""
@@ -47,7 +48,7 @@ class SubwordTokenizer:
         return np.array(self.tokenizer.encode(text, add_special_tokens=False).offsets, np.int64).reshape(-1, 2)
 
     def save(self, path: Path) -> None:
-        self.tokenizer.save(str(path))
+        path.write_text(self._written, encoding="utf-8")
 
     def _encode(self, texts: list[str]) -> Tokens:
         # The fast variant leaves out character offsets, which nobody reads here.
@@ -66,13 +67,13 @@ class SubwordTokenizer:
         return [word[1:] for word in _WORDS.findall(" " + text)]
 
 
-def _word_marks(tokenizer: Tokenizer) -> tuple[str, ...] | None:
+def _word_marks(written: str) -> tuple[str, ...] | None:
     """Strings that forbid word-by-word tokenisation of a text; None when this tokenizer forbids it always.
 
     Byte-pair merges never cross from a letter to a following space mark when no vocabulary entry does;
     then each word's ids do not depend on its neighbours and a text is the sum of its words.
     """
-    spec = json.loads(tokenizer.to_str())
+    spec = json.loads(written)
     model, normalizer = spec["model"], spec["normalizer"] or {}
     is_llama = (
         model["type"] == "BPE"

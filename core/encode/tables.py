@@ -47,7 +47,7 @@ class TableModel(EncoderModel):
     def token_tables(self) -> TokenTables:
         return TokenTables(self.tokenizer, {name: table.detach().numpy() for name, table in self.weights.items()}, self.encoder)
 
-    def optimizers(self, lr: float) -> list[torch.optim.Optimizer]:
+    def optimizers(self, lr: float) -> list[RowAdam]:  # type: ignore[override]
         """Adam over the rows that a batch uses (SparseAdam's update)."""
         return [RowAdam(self.parameters(), lr=lr)]
 
