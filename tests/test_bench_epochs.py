@@ -1,0 +1,24 @@
+"""What an epoch costs: shares of the negatives, and a row for each recipe."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.bench import epochs
+from core.sampling.presets import PRESETS
+
+
+@pytest.mark.parametrize(("name", "shares"), [("ance", [4]), ("ance-tele", [2, 1, 1]), ("bm25-random", [2, 2]), ("in-batch", [])])
+def test_negatives_are_shared_out_among_the_lanes(name, shares):
+    assert [lane.per_query for lane in epochs.with_negatives(PRESETS[name].recipe, 4).mined] == shares
+
+
+def test_every_recipe_stands_beside_in_batch(tiny_corpus, monkeypatch):
+    monkeypatch.setattr(epochs, "ROUNDS", 1)
+    monkeypatch.setattr(epochs, "EPOCHS", 2)
+    monkeypatch.setattr(epochs, "BATCH_SIZE", 8)
+    found = epochs.bench_epochs(tiny_corpus, ["ance"], 2)
+    assert list(found) == ["in-batch", "ance"]
+    one, base = found["ance"], found["in-batch"]
+    assert base["ratio"] == pytest.approx(1, abs=0.1) and base["ratio_with_measuring"] == pytest.approx(1, abs=0.1)
+    assert one["mine"] > 2 * base["mine"] and one["ratio"] == pytest.approx((one["train"] + one["mine"]) / base["train"])
