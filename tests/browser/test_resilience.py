@@ -48,7 +48,7 @@ def test_refreshed_stopped_and_killed_a_trial_ends_where_an_unbroken_one_ends(se
     assert "vanished without a word" in text and "Resume goes on" in text and str(killed.pid) in text
     goto(page, server)
     assert "interrupted" in page.locator("body").inner_text()
-    goto(page, server, f"train?corpus={SAMPLE}&trial={broken}&recipes=ance&epochs={EPOCHS}&seed=3")
+    goto(page, server, f"train?corpus={SAMPLE}&trial={broken}&recipes=ance&epochs={EPOCHS}&seed=3&queue=true")
     steps.press(page, "Go on", waits=False)
     (whole,) = steps.press_train(page, server, 1)
     steps.wait_for_state(page, broken, "finished")
