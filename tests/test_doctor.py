@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -32,14 +33,14 @@ def by_hand(corpus) -> dict[str, int]:
 
     sets = [shingles(text) for text in texts]
     having: dict[tuple, list[int]] = {}
-    for row, held in enumerate(sets):
+    near = set()
+    for row, held in reversed(list(enumerate(sets))):  # each meets those behind it; pairs without a common shingle overlap by nothing
+        least = 0.8 * len(held) - 1e-9  # the union is no smaller than either
+        for other, n_shared in Counter(chain.from_iterable(having.get(one, ()) for one in held)).items():
+            if n_shared >= least and n_shared >= 0.8 * (len(held) + len(sets[other]) - n_shared) - 1e-9:
+                near.add((row, other))
         for one in held:
             having.setdefault(one, []).append(row)
-    near = set()
-    for row, held in enumerate(sets):  # pairs without a common shingle overlap by nothing
-        for other, n_shared in Counter(o for one in held for o in having[one] if o > row).items():
-            if n_shared >= 0.8 * (len(held) + len(sets[other]) - n_shared) - 1e-9:
-                near.add((row, other))
     twins = {row: {a + b - row for a, b in near if row in (a, b)} for row in {r for pair in near for r in pair}}
     train = {" ".join(tokenize(query_texts[row])) for row in corpus.split_query_rows("train").tolist()} - {""}
     known = {(q, d) for q, docs in enumerate(positives) for d in docs}

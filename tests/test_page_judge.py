@@ -60,7 +60,7 @@ def trial(store, tiny_folder, tiny_corpus) -> str:
 def trained(store, tiny_folder, tiny_corpus, recipe: str) -> str:
     """The id of a trial that was trained by hand."""
     from core.train.config import TrialConfig
-    from core.train.trial import run_trial
+    from tests.trained import finish
 
     config = TrialConfig(
         corpus=str(tiny_folder),
@@ -72,7 +72,7 @@ def trained(store, tiny_folder, tiny_corpus, recipe: str) -> str:
     )
     row = store.submit(config.to_dict(), config.name)
     store.request_stop(row.id)
-    run_trial(row.folder, threads=1)
+    finish(row.folder, config, tiny_corpus)
     store.correct()
     return row.id
 
