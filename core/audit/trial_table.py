@@ -156,9 +156,20 @@ def read_trial_table(
 
 
 def rules_of_lanes(results: TrialResults) -> list[tuple[str, ...]]:
-    """For each lane the keys of its rules, in the order in which they decide: bit i of ``verdicts`` is rule i."""
-    base = base_rules(results.config.refuses_judged)
-    return [(*base, *(piece.key for piece in lane.filters)) for lane in results.config.recipe_value.mined]
+    """For each lane the keys of its rules, in the order in which they decide: bit i of ``verdicts`` is rule i.
+
+    A batch piece that searches the corpus at each step stands behind the lanes, as one of its own.
+    """
+    recipe = results.config.recipe_value
+    rules = [(*base_rules(results.config.refuses_judged), *(piece.key for piece in lane.filters)) for lane in recipe.mined]
+    return [*rules, base_rules(False)] if recipe.batch.fixes_documents else rules
+
+
+def titles_of_lanes(results: TrialResults) -> list[str]:
+    """What each lane's negatives come from, in words; numbered as :func:`rules_of_lanes`."""
+    recipe = results.config.recipe_value
+    titles = [lane.source.title for lane in recipe.mined]
+    return [*titles, recipe.batch.title] if recipe.batch.fixes_documents else titles
 
 
 def _numpy(table, name: str) -> np.ndarray:

@@ -67,7 +67,8 @@ class FullRetrieval(FixedDocuments):
     Document vectors never change, so the index never grows stale: the negatives are exactly what the model ranks first at that moment,
     for the price of one search of the batch. The query side gets a tower of its own, the documents keep theirs. Start from a trained model
     (trial), as the paper does: what the document vectors cannot tell apart, no query vector can. It fails where the document
-    side was never trained, and where the first ranks hold unlabelled answers.
+    side was never trained, and where the first ranks hold unlabelled answers. Why-cards know the first 50 ranks of a query's last search
+    in each epoch.
     """
 
     key = "full-retrieval"

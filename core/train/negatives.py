@@ -14,6 +14,7 @@ from core.sampling.candidates import Candidates
 from core.sampling.context import MiningContext
 from core.sampling.mine import mine_lane, pick, rows_at
 from core.sampling.recipe import Lane, Recipe
+from core.train.found import Found
 
 if TYPE_CHECKING:
     from core.train.background import Background
@@ -44,6 +45,10 @@ class Negatives:
         self.seconds = 0.0
         #: The process that mines the model-dependent lanes, where the schedule asks for one.
         self.background: Background | None = None
+        #: What each step's search found, where the batch piece searches the corpus at each step.
+        self.found = None
+        if recipe.batch.fixes_documents:
+            self.found = Found(query_rows, recipe.batch.depth, len(recipe.mined), recipe.batch.key)
         self._writer = ThreadPoolExecutor(1)
         self._writing: list[Future[None]] = []
 
@@ -132,22 +137,35 @@ class Negatives:
         return vitals
 
     def note_use(self, positions: np.ndarray, weights: np.ndarray) -> None:
-        """Record one step: ``positions`` int64 (B,) into query_rows, ``weights`` (B, m) of all lanes side by side."""
+        """Record one step: ``positions`` int64 (B,) into query_rows, ``weights`` (B, m) of all lanes side by side, m may be more."""
         first = 0
         for table, columns in zip(self.tables, self.columns, strict=True):
             last = first + columns.shape[1]
             table.note_use(positions, columns[positions], weights[:, first:last])
             first = last
 
+    def close_epoch(self) -> list[dict[str, Any]]:
+        """Write down what the searches of the epoch that ends found; a summary as of a mining, [] where no step searches."""
+        if self.found is None:
+            return []
+        table, number = self.found.take(), self.n_tables
+        self.n_tables += 1
+        self._write_table(table, number)
+        short = (table.doc_rows < 0).any(1)
+        counts = {"n_short": int(short.sum()), "n_none": int((table.doc_rows < 0).all(1).sum())}
+        return [{"lane": table.lane, "table": number, "source": table.source, **self._vitals(table), **counts}]
+
     def _write(self, index: int) -> None:
         table = self.tables[index]
-        if table is None:
-            return
+        if table is not None:
+            self._write_table(table, self.numbers[index])
+
+    def _write_table(self, table: Candidates, number: int) -> None:
         import pyarrow.parquet as parquet
 
         # The Arrow table is a copy of the counts at this moment; compressing and writing it runs beside the training.
         arrow = table.table()
-        path = self.folder / f"{self.numbers[index]:04d}-lane{index}.parquet"
+        path = self.folder / f"{number:04d}-lane{table.lane}.parquet"
 
         def write() -> None:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -175,6 +193,8 @@ class Negatives:
             for name, value in vars(table).items():
                 if isinstance(value, np.ndarray):
                     arrays[f"lane.{index}.{name}"] = value
+        if self.found is not None:
+            arrays |= {f"found.{name}": value for name, value in self.found.arrays.items()}
         rules = [list(t.rules) if t else [] for t in self.tables]
         if self.background is not None and self.background.sent is not None:
             # The refresh under way is begun again from the same weights, so that a stop changes nothing.
@@ -189,6 +209,8 @@ class Negatives:
         if self.background is not None and state.get("refresh_asked") is not None:
             self.background.asked = state["refresh_asked"]
             self.background.sent = {k.split(".", 1)[1]: v for k, v in arrays.items() if k.startswith("refresh.")}
+        if self.found is not None:  # a checkpoint of an earlier version has none
+            self.found.arrays |= {k.split(".", 1)[1]: np.array(v) for k, v in arrays.items() if k.startswith("found.")}
         for index, lane in enumerate(self.recipe.mined):
             own = {k.split(".", 2)[2]: v for k, v in arrays.items() if k.startswith(f"lane.{index}.")}
             if not own:

@@ -52,7 +52,9 @@ class StepReport:
     negative, l the query's own loss: above 0 it is pushed away, below 0 (by a teacher's will) drawn closer; 0 where none.
 
     ``positive_score``, ``negative_score``: batch means, the latter over all allowed negatives; ``hard_share``: share of
-    queries with an allowed negative that scores at least as high as the positive.
+    queries with an allowed negative that scores at least as high as the positive. ``searched``: (document rows int64 (B, D), scores
+    float32 (B, D), the positives' scores float32 (B,)) where the step searched the corpus for its queries; their weights stand in
+    ``mined_weights`` behind those of the lanes.
     """
 
     loss: float
@@ -60,6 +62,7 @@ class StepReport:
     positive_score: float
     negative_score: float
     hard_share: float
+    searched: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
 
 class Stepper:
@@ -266,6 +269,10 @@ class Stepper:
             else:
                 mined_weights = pull[:, :m].numpy()
         scores, own_scores, mask = negative.detach().numpy(), positive.detach().numpy(), is_allowed.numpy()
+        searched = None
+        if self.recipe.batch.fixes_documents:
+            first = m - self.recipe.batch.depth
+            searched = batch.mined_rows[:, first:], scores[:, first:m], own_scores
         is_hard = (scores >= own_scores[:, None]) & mask
         return StepReport(
             loss=float(loss.detach()),
@@ -273,6 +280,7 @@ class Stepper:
             positive_score=float(own_scores.mean()),
             negative_score=float(scores[mask].mean()) if mask.any() else 0.0,
             hard_share=float(is_hard.any(1).mean()),
+            searched=searched,
         )
 
 

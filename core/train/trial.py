@@ -153,6 +153,10 @@ class _Loop:
             report = setup.stepper.step(batch)
             if setup.negatives.recipe.mined:
                 setup.negatives.note_use(setup.positions[chosen], report.mined_weights)
+            if report.searched is not None and setup.negatives.found is not None:
+                rows, scores, positive_scores = report.searched
+                weights = report.mined_weights[:, -rows.shape[1] :]
+                setup.negatives.found.note(setup.positions[chosen], batch.positive_rows, positive_scores, rows, scores, weights)
             self.seconds["train"] += time.perf_counter() - started
             self.step += 1
             self.losses.append(report.loss)
@@ -160,6 +164,7 @@ class _Loop:
             self.weighing["negative"].append(report.negative_score)
             self.weighing["hard"].append(report.hard_share)
             self._tell_progress()
+        self._tell_refreshes(setup.negatives.close_epoch())
 
     def _staleness(self) -> dict[str, Any] | None:
         # A queue of texts that a recipe makes holds no documents to compare with.

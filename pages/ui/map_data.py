@@ -40,8 +40,9 @@ class Trial:
 
     @property
     def mines(self) -> bool:
-        """Whether its recipe mines negatives at all."""
-        return bool(self.results.config.recipe_value.mined)
+        """Whether its recipe looks for negatives at all, before its steps or in each."""
+        recipe = self.results.config.recipe_value
+        return bool(recipe.mined) or recipe.batch.fixes_documents
 
     @cached_property
     def order(self) -> np.ndarray:

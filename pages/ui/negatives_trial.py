@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.audit.trial_figures import Pairs, false_negatives_by_rank, funnels, matching_pairs, shares_by_step
-from core.audit.trial_table import HARDNESS, TrialTable, rules_of_lanes
+from core.audit.trial_table import HARDNESS, TrialTable, rules_of_lanes, titles_of_lanes
 from pages.ui import charts
 from pages.ui.export import export_menu
 from pages.ui.frame import Session
@@ -53,13 +53,12 @@ def by_trial(link: Link, corpus: Corpus, cards: Cards, row: TrialRow) -> None:
         f"{len(table):,} candidates looked at, {len(pairs):,} different pairs of query and document, "
         f"{n_used:,} of them trained against ({int(pairs.times_used.sum()):,} uses)."
     )
-    rules = rules_of_lanes(cards.results)
+    rules, titles = rules_of_lanes(cards.results), titles_of_lanes(cards.results)
     left, right = st.columns(2, gap="medium")
     with left:
         lanes = funnels(table, rules)
         for lane, steps in lanes:
-            source = cards.results.config.recipe_value.mined[lane].source.title
-            title = f"Lane {lane + 1}: {source}" if len(lanes) > 1 else "What was left"
+            title = f"Lane {lane + 1}: {titles[lane]}" if len(lanes) > 1 else "What was left"
             draw(charts.funnel(funnel_left(steps), title=title), key=f"funnel.{lane}")
     with right:
         of = link.bind(
