@@ -17,6 +17,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
 ARGS ?=
+# The tests start many processes: each would compile every module again where the environment forbids keeping it.
+export PYTHONDONTWRITEBYTECODE :=
 
 # An environment knows its own path: in a moved or copied folder, or with its interpreter gone, it must be made again.
 ifneq "$(shell test -x $(PY) && cat $(VENV)/.root 2>/dev/null)" "$(CURDIR)"

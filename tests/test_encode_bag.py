@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -102,18 +99,9 @@ def test_one_update_equals_sparse_adam_from_equal_states():
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
 
 
-def test_a_training_process_never_imports_torchs_compiler(root):
-    """Making any ``torch.optim.Optimizer`` would: seconds at the start of every trial."""
-    code = (
-        "import sys, torch; from core.encode.encoders import make_encoder\n"
-        "model = make_encoder('static-scratch').build(['a b', 'c'], 0)\n"
-        "tokens = model.tokenize(['a', 'b c'])\n"
-        "for optimizer in model.optimizers(0.1):\n"
-        "    optimizer.zero_grad(); model.forward(tokens, 'query').sum().backward(); optimizer.step(); optimizer.state_dict()\n"
-        "print('torch._dynamo' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False"]
+def test_the_optimiser_of_tables_is_none_of_torchs():
+    """The first ``torch.optim.Optimizer`` that a process makes imports torch's compiler: seconds at the start of every trial."""
+    assert not issubclass(RowAdam, torch.optim.Optimizer)
 
 
 def train(vectors, optimizer, part):

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import expect
 
+from core.cli import main
 from core.evaluate.metrics import MEASURES
 from tests.browser import steps
-from tests.browser.harness import ROOT, Server, click_button, goto, run_server, wait_idle
+from tests.browser.harness import Server, click_button, goto, run_server, wait_idle
 
 SAMPLE = "sample:lab"
 CARD = "[role=dialog]"
@@ -144,10 +142,8 @@ def _why_from_the_table(page, ids) -> None:
 def trained(tmp_path_factory, tiny_folder) -> Iterator[tuple[Server, list[str], str]]:
     """A server on a workspace in which the command line has trained two trials of the tiny corpus: (server, ids, fingerprint)."""
     workspace = tmp_path_factory.mktemp("linked") / "workspace"
-    command = [sys.executable, "-m", "core.cli", "train", str(tiny_folder), "--epochs", "4", "--workspace", str(workspace)]
-    env = os.environ | {"PYTHONPATH": str(ROOT)}
-    running = [subprocess.Popen([*command, "--recipe", recipe], cwd=ROOT, env=env) for recipe in ("bm25", "ance")]
-    assert [process.wait(60) for process in running] == [0, 0]
+    command = ["train", str(tiny_folder), "--epochs", "4", "--workspace", str(workspace)]
+    assert [main([*command, "--recipe", recipe]) for recipe in ("bm25", "ance")] == [0, 0]
     folders = sorted(workspace.glob("trials/*/trial.json"))
     about = json.loads(folders[0].read_text(encoding="utf-8"))
     with run_server(workspace) as server:

@@ -14,7 +14,7 @@ from tests.corpus_files import flawless, lines, one_document, tsv, zipped
 
 SAMPLE = "sample:lab"
 # Long enough to be caught in the middle on a fast machine, short enough to be waited for on a slow one.
-EPOCHS = 8
+EPOCHS = 6
 SAME = ("metrics", "untrained", "bm25", "truth_metrics", "weights", "steps")
 
 
