@@ -40,6 +40,8 @@ $(VENV)/.run: $(VENV)/.made pyproject.toml constraints.txt
 	@echo "Installing the pinned packages into $(VENV): a few minutes the first time."
 	$(PIP) install -q -c constraints.txt torch setuptools
 	$(PIP) install -q -c constraints.txt -e .
+	@echo "Compiling what the first map would otherwise wait for."
+	$(PY) -c "from core.project.umap_map import warm; warm()"
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run
