@@ -83,3 +83,22 @@ def test_a_stop_in_the_middle_of_an_epoch_changes_no_byte(tmp_path, tiny_corpus)
         run_trial(broken, threads=1, corpus=tiny_corpus, should_stop=lambda: next(calls) == 3)
     run_trial(broken, threads=1, corpus=tiny_corpus)
     assert bytes_of(whole) == bytes_of(broken) != {}
+
+
+@pytest.mark.parametrize("name", ["ltre", "adore"])
+def test_the_preview_shows_what_a_step_would_find(name, tiny_corpus):
+    from core.audit.preview import preview
+    from core.encode.encoders import make_encoder
+    from core.train.vectors import untrained_vectors
+
+    vectors = untrained_vectors(tiny_corpus, make_encoder("static").to_dict())
+    context = MiningContext(tiny_corpus, lambda which: vectors)
+    rows = np.unique(context.training_pairs[0])
+    found = preview(PRESETS[name].recipe, context, rows, epochs=3)
+    (lane,) = found.lanes
+    depth = min(PRESETS[name].recipe.batch.depth, tiny_corpus.n_documents)
+    assert {"picked", "known-positive"} <= set(lane.fate(0)) <= {"picked", "known-positive", "identical-to-positive"}
+    assert lane.fate(0).count("picked") >= depth - 6
+    n_pairs = len(context.training_pairs[0])
+    assert (found.cost.searches, found.cost.train_encodings) == (3 * len(rows), 3 * n_pairs)
+    assert found.cost.mine_encodings == tiny_corpus.n_documents

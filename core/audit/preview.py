@@ -10,7 +10,10 @@ import numpy as np
 from core.sampling.candidates import KEPT, Candidates
 from core.sampling.context import MiningContext
 from core.sampling.mine import mine_lane, pick
+from core.sampling.pickers import Top
 from core.sampling.recipe import Lane, Recipe
+from core.sampling.sources import Dense
+from core.sampling.windows import RankWindow
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,15 @@ def sample_queries(context: MiningContext, n: int, seed: int, always: int | None
     return np.unique(rows)
 
 
+def lanes_of(recipe: Recipe) -> tuple[Lane, ...]:
+    """The recipe's lanes, and one that stands for the search at each step where the batch piece searches the whole corpus."""
+    if not recipe.batch.fixes_documents:
+        return recipe.mined
+    depth = recipe.batch.depth
+    search = Lane(source=Dense(), window=RankWindow(first=1, last=depth), filters=(), picker=Top(), per_query=min(depth, 1000))
+    return (*recipe.mined, search)
+
+
 def preview(
     recipe: Recipe,
     context: MiningContext,
@@ -106,7 +118,7 @@ def preview(
     ``encode_seconds``: what encoding the whole corpus once took, for the estimate of the refreshes.
     """
     lanes = []
-    for index, lane in enumerate(recipe.mined):
+    for index, lane in enumerate(lanes_of(recipe)):
         # Twice, a few queries and all: the difference is the cost of a query, the rest is paid once.
         few = query_rows[: max(1, len(query_rows) // 8)]
         mine_lane(lane, context, few[:1], np.random.default_rng(seed), index=index)  # compilation, first touch
@@ -130,10 +142,16 @@ def _cost(recipe, context, lanes, n_sampled: int, epochs: int, batch_size: int, 
     steps_per_epoch = max(1, -(-n_pairs // max(1, min(recipe.passes.pairs(batch_size), n_pairs))))
     n_refreshes = recipe.schedule.refreshes(epochs * steps_per_epoch, steps_per_epoch)
     searches, mine_encodings, seconds = 0, 0, 0.0
-    for lane in lanes:
+    fixes = recipe.batch.fixes_documents
+    for index, lane in enumerate(lanes):
         source = lane.lane.source
-        times = epochs if source.is_redrawn else n_refreshes if source.is_dynamic else 1
         scaled = lane.seconds_for(n_queries, n_sampled)
+        if index >= len(recipe.mined):  # every query once an epoch; documents are encoded once, queries by the step itself
+            searches += n_queries * epochs
+            mine_encodings += corpus.n_documents
+            seconds += scaled * epochs + encode_seconds
+            continue
+        times = epochs if source.is_redrawn else n_refreshes if source.is_dynamic else 1
         if source.is_redrawn:
             seconds += scaled * times
             continue
@@ -142,4 +160,5 @@ def _cost(recipe, context, lanes, n_sampled: int, epochs: int, batch_size: int, 
         if source.key != "bm25":
             mine_encodings += (corpus.n_documents + n_queries) * times
             seconds += encode_seconds * times
-    return CostEstimate(epochs * n_pairs * (2 + recipe.per_query), mine_encodings, searches, n_refreshes, seconds)
+    texts = 1 if fixes else 2 + recipe.per_query
+    return CostEstimate(epochs * n_pairs * texts, mine_encodings, searches, n_refreshes, seconds)

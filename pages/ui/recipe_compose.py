@@ -23,6 +23,8 @@ _DRAFT = "recipe_draft"
 MAX_LANES = 6
 #: What every recipe decides, beside the encoder; the other slots mostly stay as they are and stand below, a line high.
 FIRST = ("positives", "batch", "signal")
+#: What the field for a trial is called, where a piece of the slot takes one.
+TRIAL_LABELS = {"batch": "Starts from"}
 SLOT_HELP = {
     "batch": "Negatives that come free with the batch.",
     "order": "Which training pairs share a batch, and so are each other's negatives.",
@@ -53,7 +55,7 @@ def compose(session: Session, recipe: Recipe, trials: dict[str, str]) -> Recipe:
                 draft.get(name) or default_piece(name).to_dict(),
                 f"recipe.{name}",
                 because=batch_reasons(encoder) if name == "batch" else None,
-                form=lambda piece, where: _form(piece, where, trials, "Clustered with"),
+                form=lambda piece, where, which=name: _form(piece, where, trials, TRIAL_LABELS.get(which, "Clustered with")),
                 help=SLOT_HELP.get(name, ""),
             )
     with cells["encoder"]:
@@ -69,7 +71,12 @@ def compose(session: Session, recipe: Recipe, trials: dict[str, str]) -> Recipe:
             draft["mined"].append(Lane().to_dict())
             removed = -1
         if not draft["mined"]:
-            st.caption("This recipe mines nothing: its negatives come from the batch alone.")
+            searches = make_piece(FAMILIES["batch"], draft["batch"], "batch").fixes_documents
+            st.caption(
+                "This recipe has no lane: each step searches the whole corpus for its queries."
+                if searches
+                else "This recipe mines nothing: its negatives come from the batch alone."
+            )
     made = _made(recipe, draft)
     if made != recipe:
         session.link.set(recipe=made)

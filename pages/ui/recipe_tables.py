@@ -138,7 +138,7 @@ def cost_line(name: str, preview: Preview, context: MiningContext) -> dict[str, 
         "of these for mining": cost.mine_encodings,
         "queries to search": cost.searches,
         "mining, about": duration(cost.mine_seconds) if preview.lanes else "nothing",
-        "negatives a query": preview.recipe.per_query,
+        "negatives a query": sum(lane.lane.per_query for lane in preview.lanes),
         "false negatives": "none mined" if not preview.lanes else "unknown" if rate is None else f"{rate:.1%}",
     }
 
