@@ -42,8 +42,8 @@ def by_query(session: Session, corpus: Corpus, cards: Cards, row: TrialRow) -> N
         _query(corpus, cards, query_row)
         searches = cards.results.config.recipe_value.batch.fixes_documents
         st.info(
-            f"{plain(shorten(row.name, 60))} searches the corpus at each step, and what it found is listed when its first epoch ends. Below: "
-            "what this model itself puts first."
+            f"{plain(shorten(row.name, 60))} searches the corpus at each step, and what it found is listed when its first epoch ends. "
+            "Below: what this model itself puts first."
             if searches
             else f"{plain(shorten(row.name, 60))} mines nothing: its negatives are whatever shared a batch, and no list of them is "
             "kept. To see chosen negatives, train a recipe that mines, such as BM25 or ANCE. Below: what this model itself "
