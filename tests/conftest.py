@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from functools import cache
@@ -20,6 +21,11 @@ import pytest  # noqa: E402
 from tests.tiny_corpus import write_beir  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_finish() -> None:
+    """What the imported libraries hold stays until the end: no collection need look through it again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

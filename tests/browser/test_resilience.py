@@ -219,8 +219,8 @@ def test_two_tabs_do_not_disturb_each_other(server, page, faults):
     """Each tab keeps its own corpus, recipe and view; a trial queued in one appears in the other."""
     other = page.context.new_page()
     faults.watch(other)
-    goto(page, server, f"train?corpus={SAMPLE}&recipes=bm25&epochs=2&queue=true")
-    goto(other, server, f"recipe?corpus={SAMPLE}&recipe=nv-retriever")
+    goto(page, server, f"train?corpus={SAMPLE}&recipes=bm25&epochs=1&queue=true")
+    goto(other, server, f"recipe?corpus={SAMPLE}&recipe=nv-retriever&view=gallery")
     addresses = [page.url, other.url]
     other.reload()
     wait_idle(other)
@@ -234,11 +234,11 @@ def test_two_tabs_do_not_disturb_each_other(server, page, faults):
     assert "measure=" not in page.url and not exceptions(other)
 
 
-N_VISITORS = 8
+N_VISITORS = 6
 
 
 def test_a_class_of_visitors_at_once(fresh_server, browser, faults):
-    """Eight browsers open Home, then Train: each gets its page, and the slowest within a few seconds on an idle machine."""
+    """Six browsers open Home, then Train: each gets its page, and the slowest within a few seconds on an idle machine."""
     with ExitStack() as stack:
         visitors = []
         for _ in range(N_VISITORS):
