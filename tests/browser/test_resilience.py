@@ -50,6 +50,7 @@ def test_refreshed_stopped_and_killed_a_trial_ends_where_an_unbroken_one_ends(se
     assert "interrupted" in page.locator("body").inner_text()
     goto(page, server, f"train?corpus={SAMPLE}&trial={broken}&recipes=ance&epochs={EPOCHS}&seed=3&queue=true")
     steps.press(page, "Go on", waits=False)
+    steps.wait_until(page, lambda: steps.state(page, broken) in ("queued", "running"), "it goes on")
     (whole,) = steps.press_train(page, server, 1)
     steps.wait_for_state(page, broken, "finished")
     assert "vanished" not in steps.row_text(page, broken)
