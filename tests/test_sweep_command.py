@@ -49,6 +49,9 @@ class Here:
     def end(self, handle: Handle, grace: float) -> None:
         pass
 
+    def close(self) -> None:
+        pass
+
 
 def options(**changes) -> Namespace:
     asked = {"recipes": ",".join(RECIPES), "seeds": 2, "epochs": 1, "encoder": "static", "jobs": 1, "out": None, "markdown": False}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +17,7 @@ import psutil
 
 import core
 from core.lab import files
+from core.lab.forkserver import ForkServer
 from core.lab.workspace import DATABASE_VARIABLE
 
 # A process id is used again within hours; together with the start time it is not. Start times are
@@ -53,11 +55,15 @@ class Executor(Protocol):
     def end(self, handle: Handle, grace: float) -> None:
         """End the worker and its children: politely, then after ``grace`` seconds by force."""
 
+    def close(self) -> None:
+        """Let go of what makes starting quick; workers go on."""
+
 
 class LocalProcesses:
     """Workers as child processes in sessions of their own: they survive the server that started them.
 
-    ``cwd``: the folder in which they run; ``command``: the program, to which the trial's folder is added.
+    ``cwd``: the folder in which they run; ``command``: the program, to which the trial's folder is added. The product's own
+    program is run once; the workers after it are forked from its twin where there is one (core.lab.forkserver).
     """
 
     def __init__(
@@ -67,6 +73,7 @@ class LocalProcesses:
         self.command = tuple(command)
         self.environment = dict(environment or {})
         self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self._forks = ForkServer()
 
     def start(self, folder: Path, threads: int) -> Handle:
         root = str(Path(core.__file__).resolve().parent.parent)
@@ -74,18 +81,31 @@ class LocalProcesses:
         env = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
         env |= {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
         env.pop(DATABASE_VARIABLE, None)  # a worker writes only its folder: it needs no password
-        with open(folder / files.WORKER_LOG, "ab") as log:
+        env |= self.environment
+        pid = self._forks.fork(folder, self.cwd, env, threads) if self.command == WORKER_COMMAND else None
+        if pid is None:
+            pid = self._run(folder, env, threads)
+        return Handle(pid, _start_time(pid) or time.time())
+
+    def _run(self, folder: Path, env: Mapping[str, str], threads: int) -> int:
+        """Start the command; where it is the product's own, it is to split off a twin that forks the workers after it."""
+        with ExitStack() as stack:
+            more, descriptors = (), ()
+            if self.command == WORKER_COMMAND:
+                more, descriptors = stack.enter_context(self._forks.invitation(threads))
+            log = stack.enter_context(open(folder / files.WORKER_LOG, "ab"))
             child = subprocess.Popen(
-                [*self.command, str(folder)],
+                [*self.command, str(folder), *more],
                 cwd=self.cwd,
-                env=env | self.environment,
+                env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=descriptors,
             )
         self._children[child.pid] = child
-        return Handle(child.pid, _start_time(child.pid) or time.time())
+        return child.pid
 
     def is_alive(self, handle: Handle) -> bool:
         child = self._children.get(handle.pid)
@@ -105,6 +125,9 @@ class LocalProcesses:
             deadline = time.monotonic() + (grace if sign == signal.SIGTERM else 5.0)
             while self.is_alive(handle) and time.monotonic() < deadline:
                 time.sleep(0.02)
+
+    def close(self) -> None:
+        self._forks.close()
 
 
 def is_alive(handle: Handle) -> bool:

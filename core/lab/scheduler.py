@@ -91,6 +91,7 @@ class Scheduler:
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
+        self.executor.close()
         self._lease.release()
 
     def status(self) -> SchedulerStatus:

@@ -128,6 +128,8 @@ class Sweep:
         except KeyboardInterrupt:
             self._stop()
             raise
+        finally:
+            self.executor.close()
         self.swept.is_complete = not self.swept.failed
         return self.swept
 

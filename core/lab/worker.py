@@ -1,11 +1,14 @@
-"""The process that trains one trial: ``python -m core.lab.worker FOLDER``.
+"""The process that trains one trial: ``python -m core.lab.worker FOLDER [--orders DESCRIPTOR]``.
 
+With a socket's descriptor it splits off a twin once everything is imported, which forks further workers (core.lab.forkserver).
 It writes only its trial's folder. Exit codes: 0 finished, 3 stopped, 2 an error that the user can mend,
 1 a bug (both with ``failure.json``), 4 another worker has this folder.
 """
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import os
 import signal
 import sys
@@ -13,11 +16,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from core.errors import UserError
 from core.lab import files
 from core.lab.executor import this_process
+from core.lab.forkserver import OPTION, split_off
 from core.lab.view import TrialView
 from core.train.events import EventWriter
 
@@ -25,6 +30,26 @@ FINISHED, BUG, USER_ERROR, STOPPED, TAKEN = range(5)
 LOOK_SECONDS = 0.05
 # The pages share the processors with the training and must stay quick.
 NICE = 5
+# A killed worker's lock is let go when the last of its threads is gone, a moment after it counts as dead.
+TAKE_SECONDS = 1.0
+# With what these import in turn, all that a trial with an encoder of token vectors comes to need.
+IMPORTED = (
+    "core.train.trial",
+    "core.encode.char_ngram",
+    "core.encode.store",
+    "core.encode.subwords",
+    "core.encode.tables",
+    "core.sampling.presets",
+    "core.search.bm25",
+    "core.search.bm25_loops",
+    "core.search.exact",
+    "core.search.exact_loops",
+    "pandas",  # pyarrow imports it with its first array
+    "pyarrow.parquet",
+    "safetensors.numpy",
+    "scipy.sparse",
+    "tokenizers",
+)
 
 Run = Callable[..., None]
 
@@ -51,15 +76,17 @@ class StopFlag:
         return self._is_set
 
 
-def main(folder: Path | str, run: Run | None = None, stopped: type[Exception] | None = None) -> int:
+def main(
+    folder: Path | str, run: Run | None = None, stopped: type[Exception] | None = None, on_imported: Callable[[], None] = lambda: None
+) -> int:
     """Train the trial in ``folder`` and return the exit code.
 
     ``run(folder, should_stop=..., threads=...)`` and the exception by which it says that it stopped are
-    those of ``core.train.trial`` unless given.
+    those of ``core.train.trial`` unless given. ``on_imported`` is called before anything is computed.
     """
     folder = Path(folder).resolve()
     lock = files.FileLock(folder / files.WORKER_LOCK)
-    if not lock.acquire():
+    if not _taken_within(lock, TAKE_SECONDS):
         print(f"Another worker trains {folder}; this one leaves.", flush=True)
         return TAKEN
     try:
@@ -71,15 +98,29 @@ def main(folder: Path | str, run: Run | None = None, stopped: type[Exception] | 
         should_stop = StopFlag(folder)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, should_stop.set)
-        return _train(folder, events, should_stop, run, stopped)
+        return _train(folder, events, should_stop, run, stopped, on_imported)
     finally:
         # The calling process may live on (a notebook): what it leaves here must not say that it still trains.
         (folder / files.WORKER).unlink(missing_ok=True)
         lock.release()
 
 
+def _taken_within(lock: files.FileLock, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not lock.acquire():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(LOOK_SECONDS)
+    return True
+
+
 def _train(
-    folder: Path, events: EventWriter, should_stop: StopFlag, run: Run | None, stopped: type[Exception] | None
+    folder: Path,
+    events: EventWriter,
+    should_stop: StopFlag,
+    run: Run | None,
+    stopped: type[Exception] | None,
+    on_imported: Callable[[], None],
 ) -> int:
     stops: tuple[type[Exception], ...] = () if stopped is None else (stopped,)
     try:
@@ -87,6 +128,7 @@ def _train(
             from core.train.trial import Stopped, run_trial
 
             run, stops = run_trial, (Stopped,)
+        on_imported()
         run(folder, should_stop=should_stop, threads=_threads())
         if not (folder / files.RESULT).exists():
             raise RuntimeError(f"The trial ended without writing {files.RESULT}.")
@@ -126,9 +168,37 @@ def leave(code: int) -> None:
     os._exit(code)
 
 
+def _serve(orders: int) -> None:
+    """Split off the twin, and be the worker in every process that it forks."""
+    import_all()
+    folder = split_off(orders)
+    if folder is None:
+        return
+    code = BUG
+    try:
+        code = main(folder)
+    except BaseException:
+        traceback.print_exc()
+    leave(code)
+
+
+def import_all() -> None:
+    """Import what a trial with the default encoder imports on its way, compiled loops included, and read what it reads each time."""
+    for name in IMPORTED:
+        importlib.import_module(name)
+    from core.encode.subwords import wordllama_tokenizer, wordllama_vectors
+
+    with suppress(UserError):  # the trial itself says what is missing, if it needs it
+        wordllama_tokenizer()
+        wordllama_vectors()
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or not (Path(sys.argv[1]) / files.TRIAL).is_file():
-        print("usage: python -m core.lab.worker FOLDER   (a folder with trial.json)", file=sys.stderr)
-        sys.exit(USER_ERROR)
+    parser = argparse.ArgumentParser(prog="python -m core.lab.worker", description="Train the trial in a folder with trial.json.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument(OPTION, type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if not (options.folder / files.TRIAL).is_file():
+        parser.error(f"{options.folder} has no {files.TRIAL}")
     os.nice(NICE)
-    leave(main(sys.argv[1]))
+    leave(main(options.folder, on_imported=(lambda: None) if options.orders is None else lambda: _serve(options.orders)))

@@ -1,0 +1,136 @@
+"""Workers that are forked: as those started as programs in every respect, and the ways back when there is no twin."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from core.lab.executor import LocalProcesses
+from core.lab.files import FileLock
+from core.lab.view import TrialView
+from core.sampling.presets import PRESETS
+from core.train.config import TrialConfig, write_config
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="workers are forked on Linux only")
+LONG = 1000
+
+
+def until(condition, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("served")
+    (folder / "trials").mkdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trial(place: Path, tiny_folder: Path):
+    """Makes a trial's folder ready to be trained."""
+
+    def make(name: str, epochs: int = 2) -> Path:
+        recipe, encoder = PRESETS["bm25"].recipe.to_dict(), {"key": "char-ngram", "dim": 16}
+        folder = place / "trials" / name
+        write_config(folder, TrialConfig(corpus=str(tiny_folder), recipe=recipe, encoder=encoder, epochs=epochs, batch_size=8))
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def executor(place: Path, trial):
+    """Has trained the trial ``first`` by a program, which left a twin."""
+    made = LocalProcesses(place)
+    ended(made, made.start(trial("first"), threads=1))
+    yield made
+    made.close()
+
+
+def ended(executor: LocalProcesses, handle) -> None:
+    until(lambda: not executor.is_alive(handle))
+
+
+def twin_of(executor: LocalProcesses) -> psutil.Process:
+    """The twin, as soon as it is there."""
+    until(executor._forks._has_come)
+    return psutil.Process(executor._forks.pid)
+
+
+def test_a_forked_worker_trains_the_same_bytes(executor, trial, place):
+    twin = twin_of(executor)
+    started = time.monotonic()
+    second = executor.start(trial("second"), threads=1)
+    assert time.monotonic() - started < 2, "a fork, not a start"
+    process = psutil.Process(second.pid)
+    assert process.ppid() == twin.pid and os.getpgid(second.pid) == second.pid
+    assert process.nice() == twin.nice() == psutil.Process().nice() + 5
+    ended(executor, second)
+    results = [json.loads((place / "trials" / name / "result.json").read_text()) for name in ("first", "second")]
+    assert results[0]["metrics"] == results[1]["metrics"] and results[0]["weights"] == results[1]["weights"]
+
+
+def test_what_a_forked_worker_prints_goes_to_its_own_log(executor, trial):
+    folder = trial("broken")
+    (folder / "trial.json").write_text("[]")
+    ended(executor, executor.start(folder, threads=1))
+    assert TrialView(folder).failure is not None
+    assert "Traceback" in (folder / "worker.log").read_text()
+
+
+def test_a_forked_worker_outlives_its_twin_and_the_next_one_is_a_program(executor, trial):
+    folder, twin = trial("long", epochs=LONG), twin_of(executor)
+    handle = executor.start(folder, threads=1)
+    until(lambda: len(TrialView(folder).curve()) > 1)
+    assert [file.path for file in twin.open_files()] == [], "least of all the lock of a trial"
+    twin.kill()
+    time.sleep(0.1)
+    assert executor.is_alive(handle)
+    os.kill(handle.pid, signal.SIGTERM)
+    ended(executor, handle)
+    assert TrialView(folder).state_from_folder() == "stopped"
+
+    again_folder = trial("again", epochs=LONG)
+    again = executor.start(again_folder, threads=1)
+    assert psutil.Process(again.pid).ppid() == os.getpid()
+    twin = twin_of(executor)  # it brought one
+    executor.end(again, grace=0)
+    lock = FileLock(again_folder / "worker.lock")
+    until(lock.acquire)  # the twin has no copy of it
+    lock.release()
+    executor.close()
+    until(lambda: not twin.is_running() or twin.status() == psutil.STATUS_ZOMBIE)
+
+
+@pytest.mark.parametrize("why", ["it does not answer", "it has another number of threads"])
+def test_without_a_twin_for_it_a_worker_is_a_program(place, trial, monkeypatch, why):
+    """Here the twin is a socket that nobody reads."""
+    executor = LocalProcesses(place)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    executor._forks._socket, executor._forks._threads, executor._forks.pid = ours, 1, os.getpid()
+    monkeypatch.setattr("core.lab.forkserver.ANSWER_SECONDS", 0.1)
+    with theirs:
+        handle = executor.start(trial("alone"), threads=1 if why == "it does not answer" else 2)
+    assert psutil.Process(handle.pid).ppid() == os.getpid()
+    executor.end(handle, grace=0)
+    executor.close()
+
+
+def test_other_commands_are_never_forked(place, trial):
+    folder = trial("own")
+    program = "import sys; print(len(sys.argv))"
+    executor = LocalProcesses(place, command=(sys.executable, "-c", program))
+    ended(executor, executor.start(folder, threads=1))
+    assert (folder / "worker.log").read_text() == "2\n" and executor._forks._socket is None
