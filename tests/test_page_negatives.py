@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.lab.workspace import Workspace
 from core.sampling.presets import PRESETS
+from core.sampling.recipe import Recipe
+from core.sampling.written import NegativesFromFile
+from core.train.results import TrialResults
 
 
 @pytest.fixture(autouse=True)
@@ -42,12 +49,12 @@ def train(workspace, tiny_folder, tiny_corpus):
     from core.train.config import TrialConfig
     from core.train.trial import run_trial
 
-    def make(name: str, *, seed: int = 0) -> str:
+    def make(name: str, *, seed: int = 0, recipe: Recipe | None = None) -> str:
         config = TrialConfig(
             corpus=str(tiny_folder),
             corpus_fingerprint=tiny_corpus.fingerprint,
             corpus_name=tiny_corpus.name,
-            recipe=PRESETS[name].recipe.to_dict(),
+            recipe=(recipe or PRESETS[name].recipe).to_dict(),
             name=f"{name}, seed {seed}",
             epochs=2,
             batch_size=8,
@@ -119,6 +126,34 @@ def test_the_whole_trial_is_counted_and_filtered(root, corpus_link, train):
         assert not page(root, corpus=corpus_link, trial=trial, view="trial", list=name).exception
     none = page(root, corpus=corpus_link, trial=trial, view="trial", rule="known-positive")
     assert not none.exception and "No pair is left" in words(none).replace("\\", "")
+
+
+def test_written_negatives_are_listed_with_what_became_of_them(root, corpus_link, train, tiny_corpus, tmp_path):
+    first, second = tiny_corpus.query_ids(tiny_corpus.split_query_rows("train")[:2])
+    lines = [{"query-id": first, "text": f"A <b>false</b> answer, number {n}.", "origin": "model-x"} for n in range(2)]
+    (tmp_path / "written.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    written = NegativesFromFile(file=str(tmp_path / "written.jsonl"))
+    mined = dataclasses.replace(PRESETS["bm25"].recipe, written=written)
+    trial = train("llm-negatives", recipe=mined)
+    at = page(root, corpus=corpus_link, trial=trial, query=first)
+    assert not at.exception and not at.error
+    assert "Written for this query" in {s.value for s in at.subheader}
+    assert words(at).count("synthetic, by model") == 2 and "<b>false" not in " ".join(str(h.proto.body) for h in at.get("html"))
+    figures = [str(c.value) for c in at.caption if "margin" in str(c.value) and "used" in str(c.value)]
+    uses = TrialResults(Workspace().trials / trial).written()
+    expected = [uses.times_used[place] for place in uses.of_query(int(tiny_corpus.query_rows([first])[0]))]
+    assert sum(expected) == 2  # one of the two in each of two epochs
+    assert [f"used {n}x" in text or (not n and "not used" in text) for n, text in zip(expected, figures, strict=True)] == [True, True]
+    other = page(root, corpus=corpus_link, trial=trial, query=second)
+    assert "No text was written for it" in words(other)
+    whole = page(root, corpus=corpus_link, trial=trial, view="trial")
+    assert not whole.exception and "2 synthetic texts for 1 query," in words(whole) and "(2 uses" in words(whole)
+
+    alone = train("llm-negatives", recipe=dataclasses.replace(PRESETS["llm-negatives"].recipe, written=written), seed=1)
+    at = page(root, corpus=corpus_link, trial=alone, query=first)
+    assert not at.exception and "the texts written for it" in words(at) and "Written for this query" in {s.value for s in at.subheader}
+    whole = page(root, corpus=corpus_link, trial=alone, view="trial")
+    assert not whole.exception and "2 synthetic texts" in words(whole)
 
 
 def test_in_batch_says_plainly_that_nothing_was_mined(root, corpus_link, train):

@@ -11,6 +11,7 @@ import pytest
 
 from core.cli import main
 from core.corpus.written import NEGATIVE, PARAPHRASE, QUERY, Written, read_written, write_lines
+from core.encode.model import load_model
 from core.errors import CorpusError, ParameterError
 from core.sampling.batch import NoBatch
 from core.sampling.counterfactual import Exchange, shape, swappable
@@ -20,8 +21,9 @@ from core.sampling.presets import PRESETS
 from core.sampling.recipe import Lane, Recipe
 from core.sampling.sources import BM25Source
 from core.sampling.written import Counterfactuals, NegativesFromFile
+from core.train.results import TrialResults
 from core.train.trial import Stopped, run_trial
-from core.train.written import FILE
+from core.train.written import FILE, SCORES
 from tests.positives_world import MAKERS, PASSAGES, world
 from tests.small import make_context, make_corpus
 from tests.test_llm_judge import Chat
@@ -141,6 +143,21 @@ def test_training_against_written_texts_goes_on_exactly_with_its_own_copy(batch,
     file.write_text('{"query-id": "q0", "text": "changed"}\n')
     run_trial(stopped, threads=1, corpus=world())
     assert bytes_of(whole) == bytes_of(stopped)
+    uses, again = TrialResults(whole).written(), TrialResults(stopped).written()
+    for name in ("query_rows", "times_used", "weight_sum", *SCORES):
+        assert np.array_equal(getattr(uses, name), getattr(again, name)), name
+    assert [own.text for own in uses.texts] == [line["text"] for line in LINES[:3]]
+    # One of the two texts of q0 each epoch, and q1's only one.
+    assert uses.times_used[:2].sum() == uses.times_used[2] == 3 and (uses.weight_sum[uses.times_used > 0] > 0).all()
+    assert set(uses.of_query(int(uses.query_rows[0]))) == {0, 1}
+    vectors = TrialResults(whole).vectors(world())
+    texts = load_model(whole / "model").encode_texts([own.text for own in uses.texts], "document")
+    norms = np.linalg.norm(vectors.queries[uses.query_rows], axis=1) * np.linalg.norm(texts, axis=1)
+    assert uses.score == pytest.approx((vectors.queries[uses.query_rows] * texts).sum(1) / norms, abs=1e-6)
+    known = {row: world().positives.positives(row) for row in uses.query_rows}
+    positives = [vectors.score_pairs(np.full(len(known[row]), row), known[row]).min() for row in uses.query_rows]
+    assert uses.positive_score == pytest.approx(positives)
+    assert not np.array_equal(uses.score, uses.first_score)
     assert json.loads((whole / "result.json").read_text())["n_test_queries"] == 6
     plain = make_trial(tmp_path / "c", world(), "in-batch", **settings)
     run_trial(plain, threads=1, corpus=world())

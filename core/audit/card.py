@@ -129,7 +129,7 @@ class Cards:
     ``results``: None for a corpus without a trial (the preview): then there is no history. ``models``: name -> vectors, the
     last of which decides hardness and doubts. ``whole``: the trial's candidates when they are already in memory.
     ``tokens()``: every token's vector of the last model, None where its scores are no sums over tokens (or it is not
-    known). ``cross``: a trained cross-encoder.
+    known). ``cross``: a trained cross-encoder. ``written``: the trial's synthetic negatives, None where it has none.
     ``ranks(query_row)``: name -> (rank int64 (C,), score float32 (C,)) of every document by each source, rank 0 = not returned.
     """
 
@@ -146,6 +146,7 @@ class Cards:
     ):
         self.corpus, self.results, self.models, self.context, self.whole = corpus, results, models, context, whole
         self.tokens, self.cross = tokens, cross
+        self.written = None if results is None else results.written()
         # The table and the card of one query ask for the same ranks; two hold the last query's and this one's.
         self.ranks = lru_cache(maxsize=2)(self._ranks)
 

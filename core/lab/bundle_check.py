@@ -19,6 +19,7 @@ from core.errors import ParameterError, TrialError, UserError
 from core.lab import files
 from core.train.config import TrialConfig, read_config
 from core.train.events import read_events
+from core.train.written import SCORES
 
 MANIFEST = "manifest.json"
 KIND, VERSION = "negspace-bundle", 1
@@ -28,7 +29,7 @@ CHUNK = 1 << 20
 #: Files of a trial that travel, as patterns of their whole path; everything else stays where it is.
 TRIAL_FILES = (
     r"trial\.json|events\.jsonl|result\.json|failure\.json|verdicts\.jsonl|per_query\.parquet|run\.parquet|baselines\.npz|pairs\.parquet",
-    r"(?:synthetic|written-source|positives-source)\.jsonl",
+    r"(?:synthetic|written-source|positives-source)\.jsonl|synthetic-uses\.parquet",
     r"candidates/\d{1,9}-lane\d{1,4}\.parquet",
     r"snapshots/\d{1,12}-(?:queries|documents)\.npy",
     r"model/(?:[A-Za-z0-9_]+/){0,2}[A-Za-z0-9_]+\.(?:json|safetensors|md|txt)",
@@ -45,6 +46,7 @@ COLUMNS = {
     "run.parquet": {"query_row", "rank", "doc_row", "score"},
     "per_query.parquet": {"query_row"},
     "pairs.parquet": {"query_row", "doc_row"},
+    "synthetic-uses.parquet": {"query_row", "times_used", "weight_sum", *SCORES},
 }
 ROWS = {"query_row": 0, "doc_row": 1}
 

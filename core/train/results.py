@@ -15,6 +15,7 @@ from core.errors import TrialError
 from core.sampling.context import Vectors
 from core.train.config import TrialConfig, read_config
 from core.train.events import read_events
+from core.train.written import WrittenUses, read_uses
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -89,6 +90,10 @@ class TrialResults:
         if not parts:
             raise TrialError("This trial has no table of mined candidates: its recipe mines none, or it has not mined yet.")
         return pa.concat_tables(parts, promote_options="default")
+
+    def written(self) -> WrittenUses | None:
+        """The trial's written negatives and what became of them; None where there are none."""
+        return read_uses(self.folder)
 
     def per_query(self) -> pa.Table:
         """query_row and each measure of ``trial``, ``untrained``, ``bm25`` and, with truth, ``truth``: columns ``trial.RR@10`` ..."""

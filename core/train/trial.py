@@ -153,6 +153,8 @@ class _Loop:
             report = setup.stepper.step(batch)
             if setup.negatives.recipe.mined:
                 setup.negatives.note_use(setup.positions[chosen], report.mined_weights)
+            if setup.extra is not None:
+                setup.extra.note_use(setup.positions[chosen], report.mined_weights)
             if report.searched is not None and setup.negatives.found is not None:
                 rows, scores, positive_scores = report.searched
                 weights = report.mined_weights[:, -rows.shape[1] :]
@@ -176,6 +178,8 @@ class _Loop:
         started = time.perf_counter()
         metrics = self.outcome.evaluate(self.step)
         stale = self._staleness()
+        if self.setup.extra is not None:
+            self.setup.extra.score(self.setup.context, self.setup.stepper)
         self.seconds["evaluate"] += time.perf_counter() - started
         vitals = {name: float(np.mean(values)) for name, values in self.weighing.items() if values}
         for values in self.weighing.values():
@@ -230,6 +234,9 @@ class _Loop:
         negatives.flush()
         arrays, state = negatives.pack()
         arrays |= checkpoint.pack_stepper(stepper)
+        if self.setup.extra is not None:
+            self.setup.extra.write()
+            arrays |= {f"written.{name}": values for name, values in self.setup.extra.arrays.items()}
         seconds = {**self.seconds, "total": self._elapsed()}
         checkpoint.write_checkpoint(
             self.folder / "checkpoint", arrays, {"step": self.step, "seconds": seconds, "negatives": state}
@@ -240,6 +247,8 @@ class _Loop:
         self.step, self.seconds = state["step"], state["seconds"]
         checkpoint.unpack_stepper(self.setup.stepper, arrays, self.step)
         self.setup.negatives.unpack(arrays, state["negatives"])
+        if self.setup.extra is not None:  # a checkpoint of an earlier version has none
+            self.setup.extra.arrays |= {k.split(".", 1)[1]: np.array(v) for k, v in arrays.items() if k.startswith("written.")}
         self.events.write("log", text=f"Goes on from the checkpoint at step {self.step} of {self.n_steps}.")
         self.events.write("resume", step=self.step)
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.corpus.written import COPIES, Written, write_lines
-from core.sampling.context import MiningContext
+from core.corpus.written import COPIES, NEGATIVE, Written, read_written, write_lines
+from core.sampling.context import MiningContext, Vectors
+from core.sampling.mine import lowest_positive
 from core.sampling.recipe import Recipe
-from core.train.step import Stepper
 
-FILE = "synthetic.jsonl"
+if TYPE_CHECKING:
+    from core.train.step import Stepper
+
+FILE, USES = "synthetic.jsonl", "synthetic-uses.parquet"
 #: Purpose of the random stream that draws an epoch's written negatives.
 TAKE = 44
+SCORES = ("score", "positive_score", "first_score", "first_positive_score")
 
 
 def with_own_files(recipe: Recipe, folder: Path) -> Recipe:
@@ -36,6 +41,39 @@ def with_own_files(recipe: Recipe, folder: Path) -> Recipe:
             part.replace(own)
         changed[slot] = piece.but(file=str(own))
     return replace(recipe, **changed) if changed else recipe
+
+
+@dataclass(frozen=True, eq=False)
+class WrittenUses:
+    """What became of a trial's ``texts``. All arrays (T,): ``query_rows`` int64; ``times_used`` int32; ``weight_sum``, the sum of its
+    pulls d l / d s; scores float32 by the model as it was last and before its first step, NaN where that is not known yet."""
+
+    texts: list[Written]
+    query_rows: np.ndarray
+    times_used: np.ndarray
+    weight_sum: np.ndarray
+    score: np.ndarray
+    positive_score: np.ndarray
+    first_score: np.ndarray
+    first_positive_score: np.ndarray
+
+    def of_query(self, query_row: int) -> list[int]:
+        """The places of the query's texts, most pulled first."""
+        own = np.flatnonzero(self.query_rows == query_row)
+        return own[np.argsort(-self.weight_sum[own], kind="stable")].tolist()
+
+
+def read_uses(folder: Path) -> WrittenUses | None:
+    """What the trial wrote of its written negatives; None where it has none, or was trained before they were counted."""
+    import pyarrow.parquet as parquet
+
+    if not (folder / USES).exists():
+        return None
+    table = parquet.read_table(folder / USES)
+    texts = read_written(folder / FILE, NEGATIVE)
+    if len(texts) != table.num_rows:  # a folder that somebody put together by hand
+        return None
+    return WrittenUses(texts, *(table[name].to_numpy() for name in ("query_row", "times_used", "weight_sum", *SCORES)))
 
 
 class Extra:
@@ -60,6 +98,12 @@ class Extra:
         self.foreign = self._foreign(context, query_rows, places, n_documents)
         self._epoch = -1
         self.rows = np.full((len(query_rows), self.per_query), -1, np.int64)
+        # In a batch they stand behind what the lanes mined.
+        self.first, self.n_documents, self.folder = recipe.per_query, n_documents, folder
+        self.query_rows = query_rows[places]
+        n = len(self.texts)
+        scores = {name: np.full(n, np.nan, np.float32) for name in SCORES}
+        self.arrays = {"times_used": np.zeros(n, np.int32), "weight_sum": np.zeros(n, np.float64), **scores}
         self.begin(0)
 
     def _foreign(self, context: MiningContext, query_rows: np.ndarray, places: np.ndarray, n_documents: int) -> np.ndarray:
@@ -88,6 +132,36 @@ class Extra:
         for place, own in enumerate(self.own):
             taken = rng.permutation(own)[: self.per_query] if len(own) > self.per_query else own
             self.rows[place, : len(taken)] = taken
+
+    def note_use(self, positions: np.ndarray, weights: np.ndarray) -> None:
+        """Record one step: ``positions`` int64 (B,) into the training queries, ``weights`` (B, m) of all their own negatives."""
+        rows = self.rows[positions]
+        is_real = rows >= 0
+        texts = rows[is_real] - self.n_documents
+        np.add.at(self.arrays["times_used"], texts, 1)
+        np.add.at(self.arrays["weight_sum"], texts, weights[:, self.first : self.first + self.per_query][is_real])
+
+    def score(self, context: MiningContext, stepper: Stepper) -> None:
+        """Score each text and its query's lowest positive by the model as it is now, and write the figures down."""
+        now = context.vectors("current")
+        tokens = stepper.doc_tokens.part(self.n_documents, self.n_documents + len(self.texts))
+        own = Vectors(now.queries, stepper.model.encode(tokens, "document"), now.similarity, now.label)
+        scores = own.score_pairs(self.query_rows, np.arange(len(self.texts)))
+        distinct, places = np.unique(self.query_rows, return_inverse=True)
+        positive = lowest_positive(lambda _, rows, docs: now.score_pairs(rows, docs), context, distinct)[1][places]
+        self.arrays |= {"score": scores, "positive_score": positive}
+        if np.isnan(self.arrays["first_score"]).all():
+            self.arrays |= {"first_score": scores.copy(), "first_positive_score": positive.copy()}
+        self.write()
+
+    def write(self) -> None:
+        """Write the figures so far; row ``i`` is line ``i`` of the texts."""
+        import pyarrow as pa
+        import pyarrow.parquet as parquet
+
+        part = self.folder / f"{USES}.part"
+        parquet.write_table(pa.table({"query_row": self.query_rows, **self.arrays}), part)
+        part.replace(self.folder / USES)
 
     def sentence(self) -> str:
         """What there is, for the trial's log."""

@@ -25,7 +25,8 @@ MOST_CELLS = 50_000_000
 
 def stamp_of(folder: Path) -> str:
     """Changes whenever the trial wrote candidates or a snapshot."""
-    paths = [*(folder / "candidates").glob("*.parquet"), *(folder / "snapshots").glob("*-documents.npy")]
+    patterns = ("candidates/*.parquet", "snapshots/*-documents.npy", "synthetic-uses.parquet")
+    paths = [path for pattern in patterns for path in folder.glob(pattern)]
     return ";".join(f"{p.name}:{p.stat().st_mtime_ns}" for p in sorted(paths))
 
 

@@ -15,6 +15,7 @@ from pages.ui.card_view import WEIGHT_HELP
 from pages.ui.evidence import trial_evidence
 from pages.ui.negatives_choose import choose_query, choose_refresh
 from pages.ui.negatives_data import counted
+from pages.ui.negatives_written import written_of_query
 from pages.ui.recipe_tables import RULES
 from pages.ui.text import code, plain, shorten, show
 
@@ -41,11 +42,12 @@ def by_query(session: Session, corpus: Corpus, cards: Cards, row: TrialRow) -> N
         query_row = choose_query(link, corpus, everything, None, None)
         _query(corpus, cards, query_row)
         searches = cards.results.config.recipe_value.batch.fixes_documents
+        others = "whatever shared a batch" + (" and the texts written for it" if cards.written is not None else "")
         st.info(
             f"{plain(shorten(row.name, 60))} searches the corpus at each step, and what it found is listed when its first epoch ends. "
             "Below: what this model itself puts first."
             if searches
-            else f"{plain(shorten(row.name, 60))} mines nothing: its negatives are whatever shared a batch, and no list of them is "
+            else f"{plain(shorten(row.name, 60))} mines nothing: its negatives are {others}, and no list of the batches is "
             "kept. To see chosen negatives, train a recipe that mines, such as BM25 or ANCE. Below: what this model itself "
             "would have put first, and whether a batch could ever have held it.",
             icon=":material/shuffle:",
@@ -66,6 +68,7 @@ def by_query(session: Session, corpus: Corpus, cards: Cards, row: TrialRow) -> N
         columns = query_table(cards, found, query_row)
         note.caption(_summary(columns, number is None and len(numbers) > 1))
     ids = _table(link, corpus, columns)
+    written_of_query(corpus, cards, query_row)
     _read(corpus, cards, columns, query_row)
     _look_up(link, corpus, cards, query_row)
     own = corpus.query_ids([query_row])[0]

@@ -16,6 +16,7 @@ from pages.ui.negatives_charts import false_negative_figure, funnel_left, shares
 from pages.ui.negatives_choose import choose_refresh
 from pages.ui.negatives_data import counted
 from pages.ui.negatives_lists import documents_list, pairs_list, queries_list
+from pages.ui.negatives_written import written_of_trial
 from pages.ui.recipe_tables import RULES
 from pages.ui.text import plain, shorten
 from pages.ui.travel import page_button
@@ -33,11 +34,13 @@ ALL = "all"
 def by_trial(link: Link, corpus: Corpus, cards: Cards, row: TrialRow) -> None:
     """The whole view; a trial that mined nothing is told what to do."""
     if cards.whole is None or cards.results is None:
+        written = " and the texts written for each query" if cards.written is not None else ""
         st.info(
-            f"{plain(shorten(row.name, 60))} mines nothing: its negatives are the other positives of each batch, and which ones "
-            "met is not written down. Look at single queries in the other view, or train a recipe that mines.",
+            f"{plain(shorten(row.name, 60))} mines nothing: its negatives are the other positives of each batch{written}, and which "
+            "positives met is not written down. Look at single queries in the other view, or train a recipe that mines.",
             icon=":material/shuffle:",
         )
+        written_of_trial(cards)
         with st.container(horizontal=True):
             page_button("Choose a recipe that mines", "recipe", key="to-recipe", icon=":material/tune:", recipe="ance")
             export_menu(Session(link), row, key="negatives")
@@ -53,6 +56,7 @@ def by_trial(link: Link, corpus: Corpus, cards: Cards, row: TrialRow) -> None:
         f"{len(table):,} candidates looked at, {len(pairs):,} different pairs of query and document, "
         f"{n_used:,} of them trained against ({int(pairs.times_used.sum()):,} uses)."
     )
+    written_of_trial(cards)
     rules, titles = rules_of_lanes(cards.results), titles_of_lanes(cards.results)
     left, right = st.columns(2, gap="medium")
     with left:
