@@ -51,7 +51,7 @@ def top_k(
     from core.search import exact_loops
 
     with blas_threads(threads) as n_threads:
-        for start, products in pair.blocks(np.arange(n_queries)):
+        for start, products in pair.blocks(np.arange(n_queries), n_threads):
             if excluded is not None:
                 _exclude(products, start, *excluded)
 
@@ -116,7 +116,7 @@ def ranks_of(
     wanted, places = np.unique(query_index[order], return_inverse=True)
     sorted_queries, sorted_docs, sorted_ranks = query_index[order], doc_rows[order], np.empty(len(order), np.int64)
     with blas_threads(threads) as n_threads:
-        for start, products in pair.blocks(wanted):
+        for start, products in pair.blocks(wanted, n_threads):
             begin, end = np.searchsorted(places, [start, start + len(products)])
             rows = places[begin:end] - start
             into = sorted_ranks[begin:end]
