@@ -42,7 +42,7 @@ def light(piece: type[Index]) -> Index:
 def everything(piece: type[Index]) -> Index:
     """The index with an effort at which it looks at every document of a few hundred."""
     made = piece().but(**{piece.effort: 1000}) if piece.effort else piece()
-    if piece is ScannStyle:
+    if piece in (ScannStyle, Scann):
         return made.but(rerank=100)
     return made
 
@@ -102,14 +102,16 @@ def test_recall_grows_with_effort_and_one_structure_serves_all(piece):
     built = light(piece).build(documents, "cosine")
     assert built.n_bytes > 0 and built.seconds > 0
     little, much = (recall(built.at(effort).search(queries, 10).doc_rows, exact) for effort in (1, 256))
-    assert little <= much and much > {"ivf-pq": 0.4, "scann-style": 0.75}.get(piece.key, 0.95)
+    assert little <= much and much > {"ivf-pq": 0.4, "scann-style": 0.75, "scann": 0.85}.get(piece.key, 0.95)
+    if piece is Scann:  # its training takes no seed: no two structures are the same
+        return
     alone = light(piece).but(**{piece.effort: 2}).build(documents, "cosine").search(queries, 10)
     assert np.array_equal(alone.doc_rows, built.at(2).search(queries, 10).doc_rows)
     with pytest.raises(ParameterError):
         built.at(0)
 
 
-@pytest.mark.parametrize("piece", APPROXIMATE, ids=lambda p: p.key)
+@pytest.mark.parametrize("piece", [p for p in APPROXIMATE if p is not Scann], ids=lambda p: p.key)  # whose training takes no seed
 def test_equal_vectors_give_equal_structures_on_any_number_of_threads(piece):
     import faiss
 
@@ -202,7 +204,10 @@ class FakeSearcher:
     search_batched_parallel = search_batched
 
 
-def test_the_scann_package_is_used_where_it_is(monkeypatch):
+def test_the_scann_package_is_asked_as_it_wants_and_missed_with_the_remedy(monkeypatch):
+    """By a stand-in, so that this is tested where the package has no build, too; the tests above use the package itself."""
+    monkeypatch.setitem(sys.modules, "scann", None)
+    monkeypatch.setattr(index_kinds.importlib.util, "find_spec", lambda name: sys.modules.get(name) and sys.modules[name].__spec__)
     assert Scann.missing().startswith("The package scann is not installed. Install it with pip install")
     with pytest.raises(ParameterError, match="scann-style"):
         Scann().build(vectors(10, 4), "cosine")

@@ -68,7 +68,12 @@ def test_flat_is_the_measure_of_all_and_effort_pays(small):
     assert advice(stick, figures).endswith(".") and advice(stick, [flat]).startswith("No setting")
 
 
-def test_what_is_missing_is_told_and_left_out(small):
+@pytest.fixture
+def without_scann(monkeypatch):
+    monkeypatch.setattr(Scann, "missing", classmethod(lambda cls: "The package scann is not installed."))
+
+
+def test_what_is_missing_is_told_and_left_out(small, without_scann):
     lines: list[str] = []
     assert tradeoff(yardstick(*small), [Scann()], lines.append) == []
     assert "left out: The package scann is not installed" in lines[0]
@@ -116,7 +121,7 @@ def test_without_a_corpus_the_way_is_offered(root):
     assert not at.exception and "Choose a corpus" in {b.label for b in at.button}
 
 
-def test_the_page_measures_once_and_keeps_the_figures(root, corpus_link, train):  # noqa: F811
+def test_the_page_measures_once_and_keeps_the_figures(root, corpus_link, train, without_scann):  # noqa: F811
     trial = train("in-batch")
     at = page(root, corpus=corpus_link, by=trial, k="10", last="10")
     assert not at.exception and not at.error and not at.dataframe

@@ -230,6 +230,10 @@ def _padded(dim: int, parts: int) -> int:
     return -(-dim // parts) * parts
 
 
+#: A code has 16 words, which the package learns from at least as many documents; fewer are compared one by one.
+SCANN_LEAST = 16
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scann(Index):
     """Google's own ScaNN: a tree of cells, anisotropic codes, exact re-ranking.
@@ -269,6 +273,8 @@ class Scann(Index):
         n_lists = IVFFlat(lists=self.lists).n_lists(len(documents))
         builder = ops.builder(documents, min(10, len(documents)), "squared_l2" if similarity == "l2" else "dot_product")
         builder = builder.set_n_training_threads(1)
+        if len(documents) < SCANN_LEAST:
+            return builder.score_brute_force().build(), n_lists, len(documents)
         builder = builder.tree(num_leaves=n_lists, num_leaves_to_search=min(self.probes, n_lists), training_sample_size=len(documents))
         builder = builder.score_ah(self.per_code, anisotropic_quantization_threshold=self.threshold)
         return builder.reorder(min(len(documents), 10 * self.rerank)).build(), n_lists, len(documents)
@@ -276,10 +282,8 @@ class Scann(Index):
     def _find(self, structure, queries, k, threads):
         searcher, n_lists, n_documents = structure
         search = searcher.search_batched_parallel if threads > 1 else searcher.search_batched
-        rows, distances = search(
-            queries, final_num_neighbors=min(k, n_documents), pre_reorder_num_neighbors=min(k * self.rerank, n_documents),
-            leaves_to_search=min(self.probes, n_lists),
-        )  # fmt: skip
+        effort = {"pre_reorder_num_neighbors": min(k * self.rerank, n_documents), "leaves_to_search": min(self.probes, n_lists)}
+        rows, distances = search(queries, final_num_neighbors=min(k, n_documents), **effort if n_documents >= SCANN_LEAST else {})
         return np.where(np.isfinite(distances), np.asarray(rows, np.int64), -1)
 
     def _size(self, structure, documents):
