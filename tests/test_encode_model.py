@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -159,3 +161,13 @@ def test_static_starts_from_wordllama():
     vectors = StaticEncoder().build([], 0).encode_texts(["a car", "an automobile", "a banana"], "query")
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     assert unit[0] @ unit[1] > unit[0] @ unit[2] + 0.1
+
+
+def test_the_seconds_of_encoding_are_those_of_encoding_alone(tiny_corpus, monkeypatch):
+    """A refresh encodes and does not make tokens again, so an estimate of refreshes must not count that."""
+    from core.encode.model import EncoderModel
+    from core.train.vectors import untrained_vectors
+
+    tokenize = EncoderModel.tokenize
+    monkeypatch.setattr(EncoderModel, "tokenize", lambda self, texts: time.sleep(0.3) or tokenize(self, texts))
+    assert 0 < untrained_vectors(tiny_corpus, {"key": "char-ngram", "dim": 16}).seconds < 0.3

@@ -26,13 +26,15 @@ class Vectors:
     """Embeddings of all queries and documents of a corpus by one state of a model.
 
     ``queries``: float32 (Q, D); ``documents``: float32 (C, D); row numbers are the corpus's.
-    ``similarity``: dot | cosine | l2. ``label`` says which model and step, for tables and cache keys.
+    ``similarity``: dot | cosine | l2. ``label`` says which model and step, for tables and cache keys. ``seconds``: what encoding
+    took, 0 = not known.
     """
 
     queries: np.ndarray
     documents: np.ndarray
     similarity: str
     label: str
+    seconds: float = 0.0
 
     def score_pairs(self, query_rows: np.ndarray, doc_rows: np.ndarray) -> np.ndarray:
         """float32 scores of the pairs (larger = closer); -inf where ``doc_rows`` is -1."""

@@ -72,7 +72,7 @@ def _untrained_evidence(fingerprint: str, cross_key: str, _corpus: Corpus, _cros
 
 def untrained(corpus: Corpus) -> Vectors:
     """The corpus's vectors by the static encoder before any training."""
-    return encodings(corpus.fingerprint, UNTRAINED, STATIC, corpus, None)[0]
+    return encodings(corpus.fingerprint, UNTRAINED, STATIC, corpus, None)
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)

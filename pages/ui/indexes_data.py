@@ -123,7 +123,7 @@ def _run(asked: Asked, found: Measured | None) -> Measured:
     bar = st.progress(0.0, text="Encoding the corpus, and searching it exactly ...")
     if found is None:
         encoder = asked.scorer.encoder if asked.folder is None else ""
-        vectors, _ = encodings(asked.corpus.fingerprint, asked.scorer.who, encoder, asked.corpus, asked.folder)
+        vectors = encodings(asked.corpus.fingerprint, asked.scorer.who, encoder, asked.corpus, asked.folder)
         index = corpus_index(asked.corpus.fingerprint, asked.corpus)
         window = {"k": asked.k, "first": asked.first, "last": asked.last, "n_queries": N_QUERIES}
         found = Measured(yardstick(asked.corpus, vectors, index=index, **window))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,16 +41,11 @@ class Scorer:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def encodings(fingerprint: str, who: str, encoder: str, _corpus: Corpus, _folder: Path | None) -> tuple[Vectors, float]:
-    """The corpus's vectors by one model, and the seconds that they took."""
+def encodings(fingerprint: str, who: str, encoder: str, _corpus: Corpus, _folder: Path | None) -> Vectors:
+    """The corpus's vectors by one model."""
     from core.train.vectors import trial_vectors, untrained_vectors
 
-    started = time.perf_counter()
-    if _folder is None:
-        made = untrained_vectors(_corpus, json.loads(encoder), seed=SEED)
-    else:
-        made = trial_vectors(_folder, _corpus)
-    return made, time.perf_counter() - started
+    return untrained_vectors(_corpus, json.loads(encoder), seed=SEED) if _folder is None else trial_vectors(_folder, _corpus)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -82,7 +76,7 @@ def context_of(corpus: Corpus, recipe: Recipe, scorer: Scorer) -> MiningContext:
                 raise TrialError("The trial that this recipe mines with is not a finished trial of this corpus. Choose one in the lane.")
         if who != UNTRAINED:
             folder, encoder = scorer.folders[who], ""
-        made, _ = encodings(corpus.fingerprint, who, encoder, corpus, folder)
+        made = encodings(corpus.fingerprint, who, encoder, corpus, folder)
         return dataclasses.replace(made, similarity=recipe.signal.similarity)
 
     if recipe.positives.key == "labelled" or recipe.positives.lacks(corpus):
@@ -137,7 +131,7 @@ def previewed(corpus: Corpus, recipe: Recipe, scorer: Scorer, query_row: int) ->
     context = context_of(corpus, recipe, scorer)
     folder = None if scorer.who == UNTRAINED else scorer.folders[scorer.who]
     encoder = scorer.encoder if folder is None else ""
-    _, seconds = encodings(corpus.fingerprint, scorer.who, encoder, corpus, folder)
+    seconds = encodings(corpus.fingerprint, scorer.who, encoder, corpus, folder).seconds
     always = None if query_row in sampled_queries(corpus) else int(query_row)
     made = _previewed(
         corpus.fingerprint, recipe.key, scorer.who, scorer.encoder, always, recipe, context, seconds

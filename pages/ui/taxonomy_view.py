@@ -54,7 +54,8 @@ def taxonomy(session: Session, corpus: Corpus, encoder: dict[str, Any]) -> None:
     _how_to_measure(session, corpus, encoder, shown, known.n_waiting)
     if setting is not None:
         _how_to_read(setting, shown, by)
-    st.caption(plain(f"Difficulty: {COUNTED}"))
+    sized = "" if LINES in (across, up) or not n_on_map else " (the size of a mark)"
+    st.caption(plain(f"Difficulty{sized}: {COUNTED}"))
     _table(link, shown, measure, unfit(corpus, encoder))
 
 
