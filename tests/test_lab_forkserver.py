@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -17,7 +18,10 @@ from core.lab.executor import LocalProcesses
 from core.lab.files import FileLock
 from core.lab.view import TrialView
 from core.sampling.presets import PRESETS
+from core.sampling.recipe import Recipe
+from core.sampling.schedule import AsyncEverySteps
 from core.train.config import TrialConfig, write_config
+from core.train.trial import run_trial
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="workers are forked on Linux only")
 LONG = 1000
@@ -41,10 +45,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trial(place: Path, tiny_folder: Path):
     """Makes a trial's folder ready to be trained."""
 
-    def make(name: str, epochs: int = 2) -> Path:
-        recipe, encoder = PRESETS["bm25"].recipe.to_dict(), {"key": "char-ngram", "dim": 16}
+    def make(name: str, epochs: int = 2, recipe: Recipe = PRESETS["bm25"].recipe) -> Path:
+        encoder = {"key": "char-ngram", "dim": 16}
         folder = place / "trials" / name
-        write_config(folder, TrialConfig(corpus=str(tiny_folder), recipe=recipe, encoder=encoder, epochs=epochs, batch_size=8))
+        write_config(folder, TrialConfig(corpus=str(tiny_folder), recipe=recipe.to_dict(), encoder=encoder, epochs=epochs, batch_size=8))
         return folder
 
     return make
@@ -80,6 +84,30 @@ def test_a_forked_worker_trains_the_same_bytes(executor, trial, place):
     ended(executor, second)
     results = [json.loads((place / "trials" / name / "result.json").read_text()) for name in ("first", "second")]
     assert results[0]["metrics"] == results[1]["metrics"] and results[0]["weights"] == results[1]["weights"]
+
+
+def test_an_asynchronous_trial_forks_its_refreshing_process(executor, trial, place):
+    recipe = dataclasses.replace(PRESETS["ance-async"].recipe, schedule=AsyncEverySteps(lag=2))
+    twin_of(executor)
+    ended(executor, executor.start(trial("async", epochs=4, recipe=recipe), threads=1))
+    alone = trial("async-alone", epochs=4, recipe=recipe)
+    run_trial(alone, threads=1)  # here the process is started
+    results = [json.loads((place / "trials" / name / "result.json").read_text()) for name in ("async", "async-alone")]
+    assert results[0]["weights"] == results[1]["weights"] and results[0]["metrics"] == results[1]["metrics"]
+    refreshes = [event["lanes"][0].get("staleness") for event in TrialView(place / "trials" / "async").events("refresh")]
+    assert refreshes == [None, 2, 2, 2]
+
+    folder = trial("async-long", epochs=LONG, recipe=recipe)
+    handle = executor.start(folder, threads=1)
+    until(lambda: len(TrialView(folder).curve()) > 3)
+    (refreshing,) = psutil.Process(handle.pid).children()
+    os.kill(refreshing.pid, signal.SIGKILL)
+    until(lambda: any("was ended by signal 9" in event["text"] for event in TrialView(folder).events("log")))
+    until(lambda: psutil.Process(handle.pid).children())
+    (refreshing,) = psutil.Process(handle.pid).children()
+    assert "core.train.background" in " ".join(refreshing.cmdline()), "the second one is a program: much was computed by now"
+    os.kill(handle.pid, signal.SIGKILL)
+    until(lambda: not refreshing.is_running() or refreshing.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_what_a_forked_worker_prints_goes_to_its_own_log(executor, trial):

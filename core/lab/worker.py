@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from core.errors import UserError
@@ -127,7 +128,7 @@ def _train(
         if run is None:
             from core.train.trial import Stopped, run_trial
 
-            run, stops = run_trial, (Stopped,)
+            run, stops = partial(run_trial, may_fork=sys.platform.startswith("linux")), (Stopped,)
         on_imported()
         run(folder, should_stop=should_stop, threads=_threads())
         if not (folder / files.RESULT).exists():

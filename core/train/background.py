@@ -1,12 +1,14 @@
 """A second process that encodes and searches the corpus while training goes on with the negatives that it has.
 
-``python -m core.train.background FOLDER FD`` is that process; FD is its end of a socket to the training.
+``python -m core.train.background FOLDER FD`` is that process; FD is its end of a socket to the training. A worker forks it instead
+(:func:`fork`), which spares it seconds of imports: a short training would be over before its first refresh.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 
 from core.errors import TrialError, UserError
 from core.sampling.candidates import Candidates
@@ -35,6 +38,27 @@ MOST_DEATHS = 3
 Weights = dict[str, np.ndarray]
 
 
+class Forked:
+    """A process that was forked, with what is asked of one that was started."""
+
+    def __init__(self, pid: int):
+        self.pid = pid
+        self._process = psutil.Process(pid)
+
+    def kill(self) -> None:
+        try:
+            self._process.kill()
+        except psutil.NoSuchProcess:
+            pass
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, or minus the signal that ended it; raises subprocess.TimeoutExpired."""
+        try:
+            return int(self._process.wait(timeout) or 0)
+        except psutil.TimeoutExpired as error:
+            raise subprocess.TimeoutExpired("forked", timeout or 0.0) from error
+
+
 @dataclass
 class Background:
     """The refreshing process of one trial, as the training sees it.
@@ -42,6 +66,7 @@ class Background:
     ``lag``: steps after which a refresh is taken, waiting for it where needed; 0 = as soon as it is there. ``weights``: gives a copy
     of the model's state. ``tell``: writes a sentence into the trial's log. ``corpus``: one that cannot be loaded by the
     configuration's name; it lies in the trial's folder until :meth:`close`.
+    ``spare``: a process that was forked for it and waits, with our end of its socket.
     ``asked``: the step whose weights the refresh under way works with, None = none is; ``sent``: these weights.
     """
 
@@ -50,10 +75,11 @@ class Background:
     weights: Callable[[], Weights]
     tell: Callable[[str], None]
     corpus: Corpus | None = None
+    spare: tuple[Forked, socket.socket] | None = None
     asked: int | None = None
     sent: Weights | None = None
     n_taken: int = 0
-    process: subprocess.Popen | None = None
+    process: subprocess.Popen | Forked | None = None
     _connection: Connection | None = None
     _request: tuple | None = None
     _arrived: dict[int, Candidates] | None = None
@@ -94,6 +120,9 @@ class Background:
 
     def close(self, *, is_finished: bool = False) -> None:
         """End the process and remove what it left; harmless when there is none. ``is_finished``: no training step will follow."""
+        if self.spare is not None:
+            self.spare[1].close()  # it sees that and ends
+            self.spare = None
         if self.process is not None:
             if is_finished and self.asked is not None and not self.n_taken:
                 self.tell(
@@ -114,6 +143,12 @@ class Background:
     def _start(self) -> None:
         if self.corpus is not None:
             self.corpus.save(self.folder / CORPUS)
+        self._is_ready = False
+        if self.spare is not None:
+            (self.process, ours), self.spare = self.spare, None
+            self._connection = Connection(ours.detach())
+            self._connection.send(("begin",))
+            return
         ours, theirs = socket.socketpair()
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         with theirs:
@@ -124,7 +159,6 @@ class Background:
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
             )
         self._connection = Connection(ours.detach())
-        self._is_ready = False
 
     def _listen(self) -> None:
         """Take what the process says and send it what waits; none of it waits for the process."""
@@ -167,6 +201,32 @@ class Background:
             code = self.process.wait()
         self.process = self._connection = None
         return code
+
+
+def fork(folder: Path) -> tuple[Forked, socket.socket]:
+    """Fork the process, which waits to be begun with, and return it with our end of its socket.
+
+    Only for a process that has computed nothing yet: a fork has one thread, whatever the others held. Linux only.
+    """
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid:
+        theirs.close()
+        return Forked(pid), ours
+    alone = theirs.detach()
+    os.closerange(3, alone), os.closerange(alone + 1, os.sysconf("SC_OPEN_MAX"))  # the trial's lock among them
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        _leave_with_the_training()
+        connection = Connection(alone)
+        connection.recv()  # what the training makes first, such as pairs, is read and not made again
+        serve(folder, connection)
+    except (EOFError, OSError):
+        pass
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
 
 
 def serve(folder: Path, connection: Connection) -> None:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from socket import socket
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +15,10 @@ from core.corpus.corpus import Corpus
 from core.corpus.load import load_corpus
 from core.encode.encoders import make_encoder
 from core.errors import TrialError
+from core.sampling.recipe import Recipe
 from core.search.threads import thread_count
 from core.train import checkpoint
+from core.train.background import Background, Forked, fork
 from core.train.config import TrialConfig, read_config
 from core.train.events import EventWriter
 from core.train.outcome import Outcome
@@ -42,20 +45,22 @@ def run_trial(
     threads: int | None = None,
     corpus: Corpus | None = None,
     group: Group | None = None,
+    may_fork: bool = False,
 ) -> dict[str, Any]:
     """Train the trial that ``folder/trial.json`` describes and return its result (also ``folder/result.json``).
 
     Goes on from ``folder/checkpoint`` where there is one, with the same bytes as if it had never stopped (for the same
     number of threads). ``threads``: torch's, at most STEP_THREADS for an encoder whose step is light; search and the compiled
     loops have their own (OMP_NUM_THREADS). ``corpus``: the loaded corpus, when the caller has it. ``group``: processes that
-    encode each batch with this one, which leads them (core.train.distributed); they follow until the training ends or stops. Raises
-    Stopped after
-    ``should_stop()`` turned true, CorpusError, ParameterError or TrialError for what the user can mend.
+    encode each batch with this one, which leads them (core.train.distributed); they follow until the training ends or stops.
+    ``may_fork``: the calling process has computed nothing yet, so it may be forked. Raises Stopped after ``should_stop()`` turned
+    true, CorpusError, ParameterError or TrialError for what the user can mend.
     """
     import torch
 
     folder = Path(folder)
     config = read_config(folder)
+    spare = fork(folder) if may_fork and corpus is None and _refreshes_beside(config.recipe_value) else None
     # A step over token vectors is too small to share: a second thread mostly waits, and on a busy machine it waits long.
     is_light = make_encoder(config.encoder).is_light
     torch.set_num_threads(min(threads or STEP_THREADS, STEP_THREADS) if is_light else thread_count(threads))
@@ -69,12 +74,16 @@ def run_trial(
             f"{config.corpus} has changed since this trial was made (fingerprint {corpus.fingerprint}, "
             f"not {config.corpus_fingerprint}). Start a new trial on the corpus as it is now."
         )
-    loop = _Loop(folder, config, corpus, events, should_stop, group, is_named=is_named)
+    loop = _Loop(folder, config, corpus, events, should_stop, group, is_named=is_named, spare=spare)
     try:
         return loop.run()
     finally:
         if loop.setup.negatives.background is not None:
             loop.setup.negatives.background.close()
+
+
+def _refreshes_beside(recipe: Recipe) -> bool:
+    return recipe.schedule.is_async and any(lane.source.is_dynamic for lane in recipe.mined)
 
 
 class _Loop:
@@ -88,6 +97,7 @@ class _Loop:
         group: Group | None,
         *,
         is_named: bool,
+        spare: tuple[Forked, socket] | None = None,
     ):
         self.started = time.perf_counter()
         self.folder, self.config, self.corpus = folder, config, corpus
@@ -96,17 +106,15 @@ class _Loop:
         self.seconds = {"train": 0.0, "mine": 0.0, "evaluate": 0.0, "encode": 0.0, "total": 0.0}
         self.losses: list[float] = []
         self.setup: Setup = prepare(config, corpus, folder, events, group)
-        if self.setup.recipe.schedule.is_async and any(lane.source.is_dynamic for lane in self.setup.recipe.mined):
-            self._start_background(None if is_named else corpus)
+        if _refreshes_beside(self.setup.recipe):
+            self._start_background(None if is_named else corpus, spare)
         self.outcome = Outcome(folder, corpus, self.setup, events)
         self.n_steps = config.epochs * self.setup.steps_per_epoch
         self.last_checkpoint = time.monotonic()
         self.last_progress = 0.0
         self.weighing: dict[str, list[float]] = {"positive": [], "negative": [], "hard": []}
 
-    def _start_background(self, corpus: Corpus | None) -> None:
-        from core.train.background import Background
-
+    def _start_background(self, corpus: Corpus | None, spare: tuple[Forked, socket] | None) -> None:
         setup = self.setup
         setup.negatives.background = Background(
             self.folder,
@@ -114,6 +122,7 @@ class _Loop:
             setup.stepper.model.state,
             lambda text: self.events.write("log", text=text),
             corpus,
+            spare,
         )
 
     def run(self) -> dict[str, Any]:
