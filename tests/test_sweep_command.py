@@ -117,6 +117,8 @@ def test_a_second_sweep_trains_nothing_and_writes_the_same_table(swept, place, t
     out = tmp_path / "table"
     answer = sweep_command(place, str(tiny_folder), tiny_corpus, options(out=str(out), markdown=True), tell=lambda _: None, executor=here)
     assert here.started == [] and answer["n_reused"] == 6 and answer["rows"] == swept[0]["rows"]
+    found = {row["recipe"]: {s: place.trials / name for s, name in enumerate(row["trials"])} for row in answer["rows"]}
+    assert list(measure_trials(dict(reversed(found.items())), tiny_corpus)) == list(found), "whichever was ready first"
     assert json.loads((out / "sweep.json").read_text())["rows"] == answer["rows"]
     markdown = (out / "sweep.md").read_text()
     assert markdown.startswith("| family | recipe | seeds | RR@10") and "| `bm25` |" in markdown and "± is half of" in markdown

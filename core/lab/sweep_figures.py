@@ -117,7 +117,7 @@ def measure_trials(folders: Mapping[str, Mapping[int, Path]], corpus: Corpus, *,
     ``cache``: folder in which counted false negatives are kept. Raises TrialError where trials were measured on different queries.
     """
     families = list(FAMILY_TITLES)
-    names = sorted((name for name in folders if name in PRESETS), key=lambda name: families.index(PRESETS[name].family))
+    names = sorted((name for name in PRESETS if name in folders), key=lambda name: families.index(PRESETS[name].family))
     found = {}
     for name in names:
         own = dict(sorted(folders[name].items()))
