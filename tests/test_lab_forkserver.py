@@ -142,6 +142,22 @@ def test_a_forked_worker_outlives_its_twin_and_the_next_one_is_a_program(executo
     until(lambda: not twin.is_running() or twin.status() == psutil.STATUS_ZOMBIE)
 
 
+def test_a_twin_can_be_there_before_the_first_trial(place, trial):
+    executor = LocalProcesses(place)
+    executor.prepare(threads=1)
+    one = executor._forks._socket
+    executor.prepare(threads=1)
+    assert executor._forks._socket is one, "one is enough"
+    twin = twin_of(executor)
+    assert twin.ppid() == os.getpid()
+    handle = executor.start(trial("prepared"), threads=1)
+    assert psutil.Process(handle.pid).ppid() == twin.pid
+    ended(executor, handle)
+    assert TrialView(place / "trials" / "prepared").result is not None
+    executor.close()
+    until(lambda: not twin.is_running() or twin.status() == psutil.STATUS_ZOMBIE)
+
+
 @pytest.mark.parametrize("why", ["it does not answer", "it has another number of threads"])
 def test_without_a_twin_for_it_a_worker_is_a_program(place, trial, monkeypatch, why):
     """Here the twin is a socket that nobody reads."""

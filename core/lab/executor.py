@@ -8,10 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 import psutil
 
@@ -55,6 +55,9 @@ class Executor(Protocol):
     def end(self, handle: Handle, grace: float) -> None:
         """End the worker and its children: politely, then after ``grace`` seconds by force."""
 
+    def prepare(self, threads: int) -> None:
+        """Make starting quick, where that is possible; returns at once."""
+
     def close(self) -> None:
         """Let go of what makes starting quick; workers go on."""
 
@@ -76,26 +79,32 @@ class LocalProcesses:
         self._forks = ForkServer()
 
     def start(self, folder: Path, threads: int) -> Handle:
+        env = self._environment(threads)
+        pid = self._forks.fork(folder, self.cwd, env, threads) if self.command == WORKER_COMMAND else None
+        if pid is None:
+            with open(folder / files.WORKER_LOG, "ab") as log:
+                child = self._run((str(folder),), env, threads, log)
+            pid = child.pid
+            self._children[pid] = child
+        return Handle(pid, _start_time(pid) or time.time())
+
+    def prepare(self, threads: int) -> None:
+        if self.command == WORKER_COMMAND and not self._forks.is_awaited(threads):
+            self._run((), self._environment(threads), threads, subprocess.DEVNULL)
+
+    def _environment(self, threads: int) -> dict[str, str]:
         root = str(Path(core.__file__).resolve().parent.parent)
         paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         env = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
         env |= {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
         env.pop(DATABASE_VARIABLE, None)  # a worker writes only its folder: it needs no password
-        env |= self.environment
-        pid = self._forks.fork(folder, self.cwd, env, threads) if self.command == WORKER_COMMAND else None
-        if pid is None:
-            pid = self._run(folder, env, threads)
-        return Handle(pid, _start_time(pid) or time.time())
+        return env | self.environment
 
-    def _run(self, folder: Path, env: Mapping[str, str], threads: int) -> int:
-        """Start the command; where it is the product's own, it is to split off a twin that forks the workers after it."""
-        with ExitStack() as stack:
-            more, descriptors = (), ()
-            if self.command == WORKER_COMMAND:
-                more, descriptors = stack.enter_context(self._forks.invitation(threads))
-            log = stack.enter_context(open(folder / files.WORKER_LOG, "ab"))
-            child = subprocess.Popen(
-                [*self.command, str(folder), *more],
+    def _run(self, arguments: tuple[str, ...], env: Mapping[str, str], threads: int, log: IO[bytes] | int) -> subprocess.Popen[bytes]:
+        """Start the command; where it is the product's own, it is to be or to leave a twin that forks the workers after it."""
+        with self._forks.invitation(threads) if self.command == WORKER_COMMAND else nullcontext(((), ())) as (more, descriptors):
+            return subprocess.Popen(
+                [*self.command, *arguments, *more],
                 cwd=self.cwd,
                 env=env,
                 stdin=subprocess.DEVNULL,
@@ -104,9 +113,6 @@ class LocalProcesses:
                 start_new_session=True,
                 pass_fds=descriptors,
             )
-        self._children[child.pid] = child
-        return child.pid
-
     def is_alive(self, handle: Handle) -> bool:
         child = self._children.get(handle.pid)
         if child is not None and child.poll() is not None:  # poll also buries our own dead child

@@ -1,8 +1,8 @@
 """Workers forked from a process that has imported everything: after the first, a trial starts at once, without seconds of imports.
 
-The first worker of a server is a program of its own. When its imports are done, and before it has computed anything (a fork keeps
-one thread only), it splits off a twin that waits for orders. The twin ends with its server, or with the scheduler that holds the
-other end of its socket; the workers that it forked live on, as those that were started as programs do.
+The first worker of a command is a program of its own. When its imports are done, and before it has computed anything (a fork keeps
+one thread only), it splits off a twin that waits for orders. A server starts a twin beforehand. The twin ends with its server, or with
+the scheduler that holds the other end of its socket; the workers that it forked live on, as those that were started as programs do.
 """
 
 from __future__ import annotations
@@ -49,10 +49,14 @@ class ForkServer:
             return None
         return int(answer)
 
+    def is_awaited(self, threads: int) -> bool:
+        """Whether a twin for so many threads is there or on its way, or can never be."""
+        return not sys.platform.startswith("linux") or (self._socket is not None and threads == self._threads)
+
     @contextmanager
     def invitation(self, threads: int) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
         """``(arguments, file descriptors)`` with which the next worker is to split off a twin; empty when one is there or awaited."""
-        if not sys.platform.startswith("linux") or (self._socket is not None and threads == self._threads):
+        if self.is_awaited(threads):
             yield (), ()
             return
         self.close()
@@ -98,6 +102,11 @@ def split_off(orders: int) -> Path | None:
         os.close(orders)
         return None
     os.setsid()
+    return wait_for_orders(orders)
+
+
+def wait_for_orders(orders: int) -> Path:
+    """Be the twin; returns only in the workers that it forks, with the folder of the trial to train."""
     # Above all the lock of the trial that the calling process trains: a copy of it would hold it.
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     os.dup2(0, 1), os.dup2(0, 2)

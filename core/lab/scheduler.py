@@ -21,6 +21,7 @@ from core.lab.workspace import Workspace
 
 MAX_RUNNING_VARIABLE = "NEGSPACE_MAX_RUNNING"
 TICK_SECONDS = 0.5
+PREPARE_SECONDS = 4.0
 CORRECT_SECONDS = 5.0
 # A worker says in its folder who it is as soon as Python is up; without a word it never came.
 START_SECONDS = 30.0
@@ -132,9 +133,12 @@ class Scheduler:
             time.sleep(TICK_SECONDS / 5)
 
     def _loop(self) -> None:
+        begun = time.monotonic()
         while not self._closed.is_set():
             try:
-                self.tick()
+                # The first trial then starts at once, too. Not sooner: the first page comes first.
+                if self.tick() and time.monotonic() - begun > PREPARE_SECONDS:
+                    self.executor.prepare(self.threads)
                 self.error = ""
             except Exception as error:  # the queue must outlive a full disk or a database that restarts
                 if str(error) != self.error:

@@ -1,6 +1,7 @@
-"""The process that trains one trial: ``python -m core.lab.worker FOLDER [--orders DESCRIPTOR]``.
+"""The process that trains one trial: ``python -m core.lab.worker [FOLDER] [--orders DESCRIPTOR]``.
 
-With a socket's descriptor it splits off a twin once everything is imported, which forks further workers (core.lab.forkserver).
+With a socket's descriptor it splits off a twin once everything is imported, which forks further workers (core.lab.forkserver);
+without a folder it is that twin itself.
 It writes only its trial's folder. Exit codes: 0 finished, 3 stopped, 2 an error that the user can mend,
 1 a bug (both with ``failure.json``), 4 another worker has this folder.
 """
@@ -19,11 +20,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 from core.errors import UserError
 from core.lab import files
 from core.lab.executor import this_process
-from core.lab.forkserver import OPTION, split_off
+from core.lab.forkserver import OPTION, split_off, wait_for_orders
 from core.lab.view import TrialView
 from core.train.events import EventWriter
 
@@ -173,8 +175,12 @@ def _serve(orders: int) -> None:
     """Split off the twin, and be the worker in every process that it forks."""
     import_all()
     folder = split_off(orders)
-    if folder is None:
-        return
+    if folder is not None:
+        _work(folder)
+
+
+def _work(folder: Path) -> NoReturn:
+    """Be a worker that was forked."""
     code = BUG
     try:
         code = main(folder)
@@ -196,10 +202,13 @@ def import_all() -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m core.lab.worker", description="Train the trial in a folder with trial.json.")
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument(OPTION, type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if not (options.folder / files.TRIAL).is_file():
-        parser.error(f"{options.folder} has no {files.TRIAL}")
+    if options.folder is None and options.orders is None or options.folder and not (options.folder / files.TRIAL).is_file():
+        parser.error(f"{options.folder or 'no folder'} has no {files.TRIAL}")
     os.nice(NICE)
+    if options.folder is None:
+        import_all()
+        _work(wait_for_orders(options.orders))
     leave(main(options.folder, on_imported=(lambda: None) if options.orders is None else lambda: _serve(options.orders)))
