@@ -11,10 +11,11 @@ from tests.trained import train_tiny
 
 @pytest.fixture(autouse=True)
 def _quiet(workspace, monkeypatch):
-    """An empty workspace whose queue nobody works on."""
-    from pages.ui import services
+    """An empty workspace whose queue nobody works on, and no cross-encoder that another test's page trained on this corpus."""
+    from pages.ui import evidence, services
 
     monkeypatch.setattr(services, "scheduler", lambda: None)
+    evidence._crosses.clear()
 
 
 @pytest.fixture
