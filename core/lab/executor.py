@@ -113,6 +113,7 @@ class LocalProcesses:
                 start_new_session=True,
                 pass_fds=descriptors,
             )
+
     def is_alive(self, handle: Handle) -> bool:
         child = self._children.get(handle.pid)
         if child is not None and child.poll() is not None:  # poll also buries our own dead child

@@ -205,8 +205,10 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument(OPTION, type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.folder is None and options.orders is None or options.folder and not (options.folder / files.TRIAL).is_file():
-        parser.error(f"{options.folder or 'no folder'} has no {files.TRIAL}")
+    if options.folder is None and options.orders is None:
+        parser.error(f"name a folder with {files.TRIAL}")
+    if options.folder is not None and not (options.folder / files.TRIAL).is_file():
+        parser.error(f"{options.folder} has no {files.TRIAL}")
     os.nice(NICE)
     if options.folder is None:
         import_all()
