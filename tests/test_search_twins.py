@@ -45,6 +45,14 @@ def test_blocks_do_not_change_the_answer(monkeypatch):
     assert whole.any() and (twin_matrix(texts, np.arange(80), threshold=0.5).toarray() == whole).all()
 
 
+def test_numbering_the_beginnings_of_shingles_does_not_change_the_answer(monkeypatch):
+    rng = np.random.default_rng(1)
+    texts = [" ".join(rng.choice(list("abcd"), 9)) for _ in range(60)]
+    whole = twin_matrix(texts, np.arange(60), threshold=0.3, shingle=4).toarray()
+    monkeypatch.setattr(twins, "LARGEST", 10)
+    assert whole.any() and (twin_matrix(texts, np.arange(60), threshold=0.3, shingle=4).toarray() == whole).all()
+
+
 def test_short_and_empty_texts_are_one_shingle():
     texts = ["", "a b", "A, b!", "a b c", "..."]
     assert twin_matrix(texts, [0, 1, 3]).toarray().astype(int).tolist() == [

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from core.sampling.judged import Judged
     from core.search.bm25 import BM25
     from core.search.cross_encoder import CrossEncoder, CrossModel
+    from core.search.hits import Hits
     from core.search.index import BuiltIndex, Index
+    from core.search.products import VectorPair
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,21 @@ class Vectors:
 
     def score_pairs(self, query_rows: np.ndarray, doc_rows: np.ndarray) -> np.ndarray:
         """float32 scores of the pairs (larger = closer); -inf where ``doc_rows`` is -1."""
-        from core.search.exact import score_pairs
+        from core.search.exact import scores_of
 
-        return score_pairs_padded(
-            lambda q, d: score_pairs(self.queries, self.documents, q, d, similarity=self.similarity),
-            query_rows,
-            doc_rows,
-        )
+        return score_pairs_padded(lambda q, d: scores_of(self._pair, q, d), query_rows, doc_rows)
+
+    def search(self, query_rows: np.ndarray, k: int) -> Hits:
+        """The k documents closest to each of these queries, exactly (:func:`core.search.exact.top_k`)."""
+        from core.search.exact import top_k_of
+
+        return top_k_of(self._pair.taking(query_rows), k)
+
+    @cached_property
+    def _pair(self) -> VectorPair:
+        from core.search.products import VectorPair
+
+        return VectorPair.of(self.queries, self.documents, self.similarity)
 
     def score_documents(self, from_rows: np.ndarray, doc_rows: np.ndarray) -> np.ndarray:
         """float32 (Q, C) scores of documents ``doc_rows`` (Q, C) with document ``from_rows`` (Q,); -inf where either is -1."""
@@ -84,7 +94,14 @@ class CorpusIndex:
         """The lexical index over the whole corpus."""
         from core.search.bm25 import BM25
 
-        return BM25.fit(self.corpus.document_texts())
+        return BM25.of_words(*self.words)
+
+    @cached_property
+    def words(self) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
+        """The documents' words as numbers (:func:`core.search.words.number_words`)."""
+        from core.search.words import number_words
+
+        return number_words(self.corpus.document_texts())
 
     @cached_property
     def training_pairs(self) -> tuple[np.ndarray, np.ndarray]:
@@ -140,11 +157,11 @@ class CorpusIndex:
         return self._twins[threshold]
 
     def _find_twins(self, threshold: float) -> Judgements:
-        from core.search.twins import twin_matrix
+        from core.search.twins import shingles_of_words, twins_among
 
         query_rows, doc_rows, _ = self.corpus.positives.pairs()
         rows, inverse = np.unique(doc_rows, return_inverse=True)
-        matrix = twin_matrix(self.corpus.document_texts(), rows, threshold=threshold).tocsr()
+        matrix = twins_among(shingles_of_words(*self.words), rows, threshold=threshold).tocsr()
         of_pair = matrix[inverse].tocoo()
         return Judgements.from_pairs(
             query_rows[of_pair.row],

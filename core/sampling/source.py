@@ -110,9 +110,7 @@ def search_vectors(
     context: MiningContext, which: str, query_rows: np.ndarray, depth: int, index: Index | None = None
 ) -> Hits:
     """Dense retrieval by one model of the context: exact, or what an approximate ``index`` finds."""
-    from core.search.exact import top_k
-
     vectors = context.vectors(which)
     if index is None or index.key == "flat":
-        return top_k(vectors.queries[query_rows], vectors.documents, depth, similarity=vectors.similarity)
+        return vectors.search(query_rows, depth)
     return context.built_index(vectors, index).search(vectors.queries[query_rows], depth)

@@ -196,6 +196,8 @@ class LookAhead(Source):
         distinct, places = np.unique(positives, return_inverse=True)
         hits = top_k(vectors.documents[distinct], vectors.documents, depth, similarity=vectors.similarity)
         docs, keys = hits.doc_rows[places.reshape(-1)], hits.scores[places.reshape(-1)]
+        if len(owners) == len(query_rows) and (np.diff(owners) > 0).all():  # one positive each: nothing to merge
+            return Hits(docs, self.score(context, query_rows, docs))
         is_real = docs >= 0
         spread = np.broadcast_to(owners[:, None], docs.shape)
         rows = best_of_groups(len(query_rows), spread[is_real], docs[is_real], keys[is_real], depth)

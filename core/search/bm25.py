@@ -48,11 +48,17 @@ class BM25:
     @classmethod
     def fit(cls, texts: Sequence[str], *, k1: float = 1.5, b: float = 0.75, epsilon: float = 0.25) -> BM25:
         """The index of the texts; text i is document row i."""
+        return cls.of_words(*number_words(texts), k1=k1, b=b, epsilon=epsilon)
+
+    @classmethod
+    def of_words(
+        cls, terms: np.ndarray, starts: np.ndarray, vocabulary: dict[str, int], *, k1: float = 1.5, b: float = 0.75, epsilon: float = 0.25
+    ) -> BM25:
+        """The same of texts as :func:`core.search.words.number_words` gives them."""
         from scipy.sparse import coo_matrix
 
-        terms, starts, vocabulary = number_words(texts)
         lengths = np.diff(starts)
-        n_documents = len(texts)
+        n_documents = len(lengths)
         doc_rows = np.repeat(np.arange(n_documents, dtype=np.int32), lengths)
         shape = (len(vocabulary), n_documents)
         counts = coo_matrix((np.ones(len(terms), np.float32), (terms, doc_rows)), shape=shape).tocsr()

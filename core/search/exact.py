@@ -40,9 +40,21 @@ def top_k(
     ``threads``: for this call, the former number comes back after it; None = as set.
     Raises ValueError for shapes that do not fit, values that are not finite and rows that do not exist.
     """
+    pair = VectorPair.of(query_vectors, document_vectors, similarity)
+    return top_k_of(pair, k, exclude=exclude, exclude_query_rows=exclude_query_rows, threads=threads)
+
+
+def top_k_of(
+    pair: VectorPair,
+    k: int,
+    *,
+    exclude: Judgements | None = None,
+    exclude_query_rows: np.ndarray | None = None,
+    threads: int | None = None,
+) -> Hits:
+    """:func:`top_k` of vectors that are searched more than once."""
     if k < 1:
         raise ValueError(f"k must be at least 1; got {k}.")
-    pair = VectorPair.of(query_vectors, document_vectors, similarity)
     n_queries, n_documents = len(pair.queries), len(pair.documents)
     excluded = None if exclude is None else _excluded(exclude, exclude_query_rows, n_queries, n_documents)
     hits = Hits.none(n_queries, k)
@@ -77,7 +89,11 @@ def score_pairs(
 
     The two broadcast against each other to one dimension. Scores and errors are those of :func:`top_k`.
     """
-    pair = VectorPair.of(query_vectors, document_vectors, similarity)
+    return scores_of(VectorPair.of(query_vectors, document_vectors, similarity), query_index, doc_rows, threads=threads)
+
+
+def scores_of(pair: VectorPair, query_index: np.ndarray, doc_rows: np.ndarray, *, threads: int | None = None) -> np.ndarray:
+    """:func:`score_pairs` of vectors that are compared more than once."""
     query_index, doc_rows = pair_arrays(query_index, doc_rows, len(pair.queries), len(pair.documents))
     scores = np.empty(len(doc_rows), np.float32)
     if len(scores):

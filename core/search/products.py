@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -67,6 +67,11 @@ class VectorPair:
         kind = SIMILARITIES.index(similarity)
         # Underflow to zero is not relative to anything: the last term.
         return cls(queries, documents, query_factors, doc_factors, kind, errors + 1e-37, shifts)
+
+    def taking(self, query_rows: np.ndarray) -> VectorPair:
+        """The pair of these queries alone; what was computed of the documents is used again."""
+        own = ("queries", "query_factors", "errors", "shifts")
+        return replace(self, **{name: getattr(self, name)[query_rows] for name in own})
 
     @cached_property
     def left(self) -> np.ndarray:

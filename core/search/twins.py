@@ -12,6 +12,7 @@ from core.search.words import number_words
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
+LARGEST = 1 << 62  # of the numbers of a shingle before they are made compact
 BLOCK_PAIRS = 1 << 24  # pairs of documents with a shingle in common, at a time
 
 
@@ -28,20 +29,22 @@ def twin_matrix(texts: Sequence[str], rows: np.ndarray, *, threshold: float = 0.
 
     Source: Broder 1997, On the resemblance and containment of documents.
     """
+    return twins_among(shingle_matrix(texts, shingle), rows, threshold=threshold)
+
+
+def twins_among(shingles: csr_matrix, rows: np.ndarray, *, threshold: float = 0.8) -> csr_matrix:
+    """:func:`twin_matrix` of texts whose :func:`shingle_matrix` is at hand."""
     from scipy.sparse import csr_matrix
 
     rows = np.atleast_1d(np.asarray(rows, np.int64))
-    n_documents = len(texts)
+    n_documents = shingles.shape[0]
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold must be in (0, 1]; got {threshold}.")
-    if shingle < 1:
-        raise ValueError(f"shingle must be at least 1; got {shingle}.")
     if rows.size and not (rows.min() >= 0 and rows.max() < n_documents):
         raise ValueError(f"rows must be in [0, {n_documents}); got {rows.min()} to {rows.max()}.")
     if not rows.size:
         return csr_matrix((0, n_documents), dtype=bool)
 
-    shingles = shingle_matrix(texts, shingle)
     sizes = np.diff(shingles.indptr)
     # A shingle of one document cannot be shared. Most are; without them the product is several times cheaper.
     spread = np.bincount(shingles.indices, minlength=shingles.shape[1])
@@ -68,9 +71,15 @@ def twin_matrix(texts: Sequence[str], rows: np.ndarray, *, threshold: float = 0.
 
 def shingle_matrix(texts: Sequence[str], shingle: int) -> csr_matrix:
     """int32 (C, S): 1 where document has the shingle; every shingle has a number of its own."""
+    return shingles_of_words(*number_words(texts), shingle=shingle)
+
+
+def shingles_of_words(terms: np.ndarray, starts: np.ndarray, vocabulary: dict[str, int], *, shingle: int = 3) -> csr_matrix:
+    """:func:`shingle_matrix` of texts as :func:`core.search.words.number_words` gives them."""
     from scipy.sparse import csr_matrix
 
-    terms, starts, vocabulary = number_words(texts)
+    if shingle < 1:
+        raise ValueError(f"shingle must be at least 1; got {shingle}.")
     lengths = np.diff(starts)
     # Pad short texts with a number that no word has, so that every text has at least one shingle.
     padded = np.maximum(lengths, shingle)
@@ -82,15 +91,18 @@ def shingle_matrix(texts: Sequence[str], shingle: int) -> csr_matrix:
     first = np.arange(n_shingles.sum()) + np.repeat(
         padded_starts[:-1] - np.concatenate([[0], np.cumsum(n_shingles)])[:-1], n_shingles
     )
-    numbers = words[first]
-    for step in range(1, shingle):  # number the beginnings again before they are made longer: no overflow
-        if step > 1:
+    numbers, base, n_numbers = words[first], len(vocabulary) + 1, len(vocabulary) + 1
+    for step in range(1, shingle):
+        if n_numbers * base > LARGEST:  # number the beginnings again before they are made longer
             numbers = np.unique(numbers, return_inverse=True)[1]
-        numbers = numbers * (len(vocabulary) + 1) + words[first + step]
+            n_numbers = len(numbers)
+        numbers = numbers * base + words[first + step]
+        n_numbers *= base
     numbers = np.unique(numbers, return_inverse=True)[1]
-    doc_rows = np.repeat(np.arange(len(texts)), n_shingles)
-    shape = (len(texts), int(numbers.max(initial=-1)) + 1)
+    doc_rows = np.repeat(np.arange(len(lengths)), n_shingles)
+    shape = (len(lengths), int(numbers.max(initial=-1)) + 1)
     matrix = csr_matrix((np.ones(len(numbers), np.int32), (doc_rows, numbers)), shape=shape)
     matrix.sum_duplicates()
     matrix.data[:] = 1
     return matrix
+
