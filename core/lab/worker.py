@@ -47,6 +47,7 @@ IMPORTED = (
     "core.search.bm25_loops",
     "core.search.exact",
     "core.search.exact_loops",
+    "core.search.rounded_loops",
     "pandas",  # pyarrow imports it with its first array
     "pyarrow.parquet",
     "safetensors.numpy",

@@ -13,7 +13,7 @@ from typing import Any
 
 from numba import njit, types
 
-f4, f8, i4, i8, u1 = types.float32, types.float64, types.int32, types.int64, types.boolean
+f4, f8, i1, i4, i8, u1 = types.float32, types.float64, types.int8, types.int32, types.int64, types.boolean
 
 
 # numba looks only at the file of a function to see whether its kept code is old. The loops shared between files are
@@ -32,14 +32,16 @@ def filled(kind: Any, ndim: int = 1) -> Any:
     return types.Array(kind, ndim, "C")
 
 
-def compiled(signature: Any, *, any_order: bool = False) -> Callable[[Callable], Callable]:
+def compiled(signature: Any, *, any_order: bool = False, inlined: bool = False) -> Callable[[Callable], Callable]:
     """Compile at once for one signature, without the interpreter's lock while it runs.
 
     The code is kept beside the source or in the user's cache folder. Neither may be writable (RuntimeError when
     the folder is looked for, OSError when it is written): then it is compiled anew by each process.
     Arithmetic is IEEE's in the order written; ``any_order`` lets a sum be split over vector lanes, and no more.
+    ``inlined``: into its callers, as it was compiled here: a call counts the references of every array that it is given, and two
+    threads that count the references of one array wait for each other longer than a short loop takes.
     """
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "forceinline": inlined}
     if any_order:
         options["fastmath"] = {"reassoc", "contract", "nsz"}
 

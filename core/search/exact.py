@@ -16,6 +16,7 @@ import numpy as np
 from core.search.bm25 import pair_arrays
 from core.search.hits import Hits
 from core.search.products import Similarity, VectorPair
+from core.search.rounded import RoundedPair
 from core.search.threads import blas_threads, in_shares
 
 if TYPE_CHECKING:
@@ -62,17 +63,23 @@ def top_k_of(
         return hits
     from core.search import exact_loops
 
+    def take(start: int, products: np.ndarray, errors: np.ndarray, n_threads: int) -> None:
+        if excluded is not None:
+            _exclude(products, start, *excluded)
+
+        def work(first: int, last: int) -> None:
+            found = hits.doc_rows, hits.scores
+            exact_loops.best(*pair.loop_arguments, products, errors, pair.shifts, start, first, last, k, *found)
+
+        in_shares(len(products), n_threads, work, each=1)
+
     with blas_threads(threads) as n_threads:
-        for start, products in pair.blocks(np.arange(n_queries), n_threads):
-            if excluded is not None:
-                _exclude(products, start, *excluded)
-
-            def work(first: int, last: int, start: int = start, products: np.ndarray = products) -> None:
-                exact_loops.best(
-                    *pair.loop_arguments, products, 2 * pair.errors, start, first, last, k, hits.doc_rows, hits.scores
-                )
-
-            in_shares(len(products), n_threads, work, each=1)
+        rounded = RoundedPair.of(pair, n_threads)
+        if rounded is not None:
+            rounded.each_block(n_threads, lambda start, products: take(start, products, rounded.errors, 1))
+        else:
+            for start, products in pair.blocks(np.arange(n_queries), n_threads):
+                take(start, products, pair.errors, n_threads)
     return hits
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.search.compiled import compiled, f4, f8, filled, given, i4, i8
-from core.search.select_loops import CHUNK, floor_of_best, reaching, sort_key, write_best
+from core.search.select_loops import CHUNK, LOW_32, bits_of, floor_of_best, reaching, sort_key, take_largest_keys, write_best
 
 LOWEST = np.float32(-3.4028235e38)  # keeps excluded pairs (-inf) from being proposed
 L2 = 2
@@ -15,7 +15,7 @@ HELD = 1 << 16  # proposals scored together
 _VECTORS = (given(f4, 2), given(f4, 2), given(f8), given(f8), i8)
 
 
-@compiled(f8(given(f4), given(f4), i8), any_order=True)
+@compiled(f8(given(f4), given(f4), i8), any_order=True, inlined=True)
 def exact_sum(a, b, kind):
     """The dot product or minus the squared distance, in float64.
 
@@ -32,69 +32,115 @@ def exact_sum(a, b, kind):
     return total
 
 
-@compiled(f4(*_VECTORS, i8, i8))
+@compiled(f4(*_VECTORS, i8, i8), inlined=True)
 def exact_score(queries, documents, query_factors, doc_factors, kind, query, doc_row):
     """The score of one pair, rounded to float32 once."""
     total = exact_sum(queries[query], documents[doc_row], kind)
     return f4(total * (query_factors[query] * doc_factors[doc_row])) + np.float32(0)  # + 0: never -0.0
 
 
-@compiled((given(i4), i8, i8, filled(i8)))
-def by_document(found, n_found, n_documents, order):
-    """Set ``order`` to the places of ``found``, sorted by document: a counting sort."""
-    starts = np.zeros(n_documents + 1, np.int64)
-    for at in range(n_found):
-        starts[found[at] + 1] += 1
-    for doc_row in range(n_documents):
-        starts[doc_row + 1] += starts[doc_row]
-    for at in range(n_found):
-        order[starts[found[at]]] = at
-        starts[found[at]] += 1
+@compiled((given(i4), given(i4), given(i8), i8, filled(i8), filled(i8)))
+def by_document(found, rows, places, n_places, order, ends):
+    """Sort the ``places`` in ``found`` by document, counting: ``ends[d]`` is where those of document d end in ``order``.
+
+    An entry of ``order`` holds the place and, above 32 bits, its row: what is read in this order must not be fetched from all over.
+    """
+    ends[:] = 0
+    for i in range(n_places):
+        ends[found[places[i]] + 1] += 1
+    for doc_row in range(ends.shape[0] - 1):
+        ends[doc_row + 1] += ends[doc_row]
+    for i in range(n_places):
+        at = places[i]
+        order[ends[found[at]]] = i8(rows[at]) << 32 | at
+        ends[found[at]] += 1
 
 
-@compiled((*_VECTORS, given(f4, 2), given(f8), i8, i8, i8, i8, filled(i8, 2), filled(f4, 2)))
+@compiled((*_VECTORS, i8, given(i4), given(i4), given(i8), i8, filled(i8), filled(i8), filled(i8)))
+def score_places(queries, documents, query_factors, doc_factors, kind, offset, found, rows, places, n_places, order, ends, keys):
+    """Set ``keys`` at the ``places`` to those of the exact scores of documents ``found`` for queries offset + ``rows``.
+
+    In the order of documents, so that a document's vector is fetched once for some hundred queries.
+    """
+    score = np.empty(1, np.float32)
+    bits = score.view(np.int32)
+    if n_places * 4 <= documents.shape[0]:  # too few to pay for the sort
+        for i in range(n_places):
+            at = places[i]
+            score[0] = exact_score(queries, documents, query_factors, doc_factors, kind, offset + rows[at], found[at])
+            keys[at] = sort_key(bits[0], found[at])
+        return
+    by_document(found, rows, places, n_places, order, ends)
+    i = 0
+    for doc_row in range(documents.shape[0]):
+        while i < ends[doc_row]:
+            query = offset + (order[i] >> 32)
+            score[0] = exact_score(queries, documents, query_factors, doc_factors, kind, query, doc_row)
+            keys[order[i] & LOW_32] = sort_key(bits[0], doc_row)
+            i += 1
+
+
+@compiled(i8(given(f4), f4, filled(i4), i8, i8))
+def to_front(products, floor, found, begin, end):
+    """Reorder found[begin:end] so that documents whose product reaches the floor come first; return where the others begin."""
+    for i in range(begin, end):
+        if products[found[i]] >= floor:
+            found[i], found[begin] = found[begin], found[i]
+            begin += 1
+    return begin
+
+
+@compiled((*_VECTORS, given(f4, 2), given(f8), given(f8), i8, i8, i8, i8, filled(i8, 2), filled(f4, 2)))
 def best(
     queries, documents, query_factors, doc_factors, kind,
-    products, slacks, offset, first, last, k, found_rows, found_scores,
+    products, errors, shifts, offset, first, last, k, found_rows, found_scores,
 ):  # fmt: skip
     """Fill rows offset + first..last of the result from the rows first..last of ``products``.
 
-    A product may be wrong by half its query's slack. So every document of the true best k has a product of at least
-    (k-th largest product) - slack: those are proposed, and only they are scored exactly. The proposals of some
-    hundred queries are scored together in the order of documents, so that a document's vector is fetched once.
+    A product is the score + the query's shift, wrong by its error at most. At least k products reach the floor, so every document of
+    the true best k has a product of at least floor - 2 errors: those are proposed. The ones that reach the floor are scored
+    exactly, and the k-th best of these scores is one that the true best k reach. So of the other proposals only those
+    are scored whose product is no more than one error below it.
     """
     n_documents = products.shape[1]
     space = HELD + n_documents
     found, rows = np.empty(space, np.int32), np.empty(space, np.int32)
-    keys, order = np.empty(space, np.int64), np.empty(space, np.int64)
-    ends = np.empty(last - first, np.int64)
+    keys, order, places = np.empty(space, np.int64), np.empty(space, np.int64), np.empty(space, np.int64)
+    begins, middles, ends = np.empty(last - first, np.int64), np.empty(last - first, np.int64), np.empty(last - first, np.int64)
+    buckets = np.empty(n_documents + 1, np.int64)
     score = np.empty(1, np.float32)
     bits = score.view(np.int32)
     row = first
     while row < last:
-        begin_row, n_found = row, 0
+        begin_row, n_found, n_places = row, 0, 0
         while row < last and n_found <= HELD:
-            floor = f4(f8(floor_of_best(products[row], k)) - slacks[offset + row])
-            n_more = reaching(products[row], max(floor, LOWEST), found[n_found : n_found + n_documents])
-            rows[n_found : n_found + n_more] = row
-            n_found += n_more
-            ends[row - begin_row] = n_found
+            begin, slack = n_found, 2 * errors[offset + row]
+            floor = floor_of_best(products[row], k)
+            n_found += reaching(products[row], max(f4(f8(floor) - slack), LOWEST), found[begin : begin + n_documents])
+            rows[begin:n_found] = row
+            middle = to_front(products[row], floor, found, begin, n_found)
+            for at in range(begin, middle):
+                places[n_places] = at
+                n_places += 1
+            begins[row - begin_row], middles[row - begin_row], ends[row - begin_row] = begin, middle, n_found
             row += 1
-        if n_found * 4 > n_documents:
-            by_document(found, n_found, n_documents, order)
-        else:  # too few to pay for the sort
-            for at in range(n_found):
-                order[at] = at
-        for i in range(n_found):
-            at = order[i]
-            query = offset + rows[at]
-            score[0] = exact_score(queries, documents, query_factors, doc_factors, kind, query, found[at])
-            keys[at] = sort_key(bits[0], found[at])
-        begin = 0
+        loop = queries, documents, query_factors, doc_factors, kind, offset
+        score_places(*loop, found, rows, places, n_places, order, buckets, keys)
+        n_places = 0
         for i in range(row - begin_row):
-            query = offset + begin_row + i
+            begin, middle, end = begins[i], middles[i], ends[i]
+            if middle < end:  # then at least k stand before it
+                bits[0] = bits_of(take_largest_keys(keys[begin:], middle - begin, k))
+                query = offset + begin_row + i
+                least = f4(f8(score[0]) + shifts[query] - errors[query])
+                ends[i] = to_front(products[begin_row + i], least, found, middle, end)
+                for at in range(middle, ends[i]):
+                    places[n_places] = at
+                    n_places += 1
+        score_places(*loop, found, rows, places, n_places, order, buckets, keys)
+        for i in range(row - begin_row):
+            query, begin = offset + begin_row + i, begins[i]
             write_best(keys[begin:], ends[i] - begin, k, found_rows[query], found_scores[query].view(np.int32))
-            begin = ends[i]
 
 
 @compiled((*_VECTORS, given(i8), given(i8), i8, i8, filled(f4)))
@@ -106,7 +152,7 @@ def score_pairs(queries, documents, query_factors, doc_factors, kind, pair_queri
         )
 
 
-@compiled(i8(given(f4), f4))
+@compiled(i8(given(f4), f4), inlined=True)
 def n_above(part, bound):
     """How many entries are > bound."""
     n = np.int32(0)

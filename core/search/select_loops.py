@@ -60,7 +60,7 @@ def floor_of_best(row, k):
     return take_largest_floats(maxima, width, k)
 
 
-@compiled(u1(given(f4), f4))
+@compiled(u1(given(f4), f4), inlined=True)
 def any_reaches(part, floor):
     """Whether an entry is >= floor: one vectorised test, which it is only as a function of its own."""
     hits = np.int32(0)
@@ -83,11 +83,18 @@ def reaching(row, floor, found):
     return n_found
 
 
-@compiled(i8(i4, i8))
+@compiled(i8(i4, i8), inlined=True)
 def sort_key(bits, doc_row):
     """One integer that sorts like (score, smaller row): ``bits`` are those of the float32 score, not of -0.0."""
     ordered = i8(bits) if bits >= 0 else i8(bits ^ np.int32(0x7FFFFFFF))
     return (ordered << 32) | (LOW_32 - doc_row)
+
+
+@compiled(i4(i8))
+def bits_of(key):
+    """The bits of the score that :func:`sort_key` was given."""
+    bits = np.int32(key >> 32)
+    return bits if bits >= 0 else bits ^ np.int32(0x7FFFFFFF)
 
 
 @compiled((filled(i8), i8, i8))
@@ -138,5 +145,4 @@ def write_best(keys, n_keys, k, doc_rows, score_bits):
     for place in range(n):
         key = keys[n_keys - 1 - place]
         doc_rows[place] = LOW_32 - (key & LOW_32)
-        bits = np.int32(key >> 32)
-        score_bits[place] = bits if bits >= 0 else bits ^ np.int32(0x7FFFFFFF)
+        score_bits[place] = bits_of(key)

@@ -1,0 +1,123 @@
+"""Products of vectors rounded to eight bits: a third of the time of float32's, and a bound on how wrong they are.
+
+Processors multiply four pairs of eight-bit numbers in the time of one pair of floats. Rounded products propose, as float32's do
+otherwise, with a slack that is proved: what is proposed is scored exactly, so no result changes by it, only the time.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from core.search.products import SIMILARITIES, VectorPair
+from core.search.threads import in_shares
+
+LEAST_PRODUCTS = 1 << 22  # below, rounding costs more than it saves
+LEAST_DIM = 16  # the same; of vectors of one dimension torch's product of whole numbers is wrong
+LARGEST_ERROR = 0.03  # of a query's length times a document's: above, too many documents would be proposed
+BLOCK_PRODUCTS = 1 << 22  # 16 MiB for each thread at a time
+LEAST_ROWS = 32  # of one product: fewer fetch all documents for little
+
+Use = Callable[[int, np.ndarray], None]
+
+
+@dataclass(frozen=True, eq=False)
+class RoundedPair:
+    """The two sides of a VectorPair in whole steps. ``queries`` int8 (Q, dim), ``documents`` int8 (C, dim); ``scales`` float32
+    (Q,): what one unit of a query's products is worth; ``errors`` float64 (Q,): how wrong its products are at most."""
+
+    queries: np.ndarray
+    documents: np.ndarray
+    scales: np.ndarray
+    errors: np.ndarray
+
+    @classmethod
+    def of(cls, pair: VectorPair, threads: int) -> RoundedPair | None:
+        """None where rounding would not pay: for few products, by processors that gain nothing, of vectors that round badly; for l2."""
+        is_small = len(pair.queries) * len(pair.documents) < LEAST_PRODUCTS or pair.documents.shape[1] < LEAST_DIM
+        if SIMILARITIES[pair.kind] == "l2" or is_small or not _is_at_hand():
+            return None
+        doc_steps = np.full(len(pair.documents), _largest(pair.documents, pair.doc_factors, threads).max() / 127)
+        query_steps = _largest(pair.queries, pair.query_factors, threads) / 127
+        documents, doc_lengths, doc_errors = _rounded(pair.documents, pair.doc_factors, doc_steps, threads)
+        queries, query_lengths, query_errors = _rounded(pair.queries, pair.query_factors, query_steps, threads)
+        # q.d - q'.d' = (q - q').d + q'.(d - d'), and by Cauchy and Schwarz each is at most the product of its lengths.
+        longest = doc_lengths + doc_errors
+        errors = query_errors * longest.max() + query_lengths * doc_errors.max()
+        if errors.sum() > LARGEST_ERROR * (query_lengths.sum() * np.median(longest)):
+            return None
+        # pair.errors covers the rounding of the last multiplication and of these bounds.
+        return cls(queries, documents, (query_steps * doc_steps[0]).astype(np.float32), errors + pair.errors)
+
+    def each_block(self, threads: int, use: Use) -> None:
+        """Call ``use(start, products)`` for blocks of queries that cover all, on up to ``threads`` threads at once.
+
+        ``products`` float32 (n, C): of the queries from ``start``; the array belongs to the call and is used again after it.
+        """
+        import torch
+
+        from core.search.rounded_loops import as_products
+
+        size = max(LEAST_ROWS, BLOCK_PRODUCTS // len(self.documents))
+        right, own = torch.from_numpy(self.documents).T, threading.local()
+
+        def work(first: int, last: int) -> None:
+            torch.set_num_threads(1)  # of this thread; the queries are what is shared
+            if not hasattr(own, "space"):
+                own.space = np.empty((size, len(self.documents)), np.int32)
+            for start in range(first, last, size):
+                left = self.queries[start : min(start + size, last)]
+                whole = own.space[: len(left)]
+                torch._int_mm(torch.from_numpy(left), right, out=torch.from_numpy(whole))
+                products = whole.view(np.float32)
+                as_products(whole, self.scales[start : start + len(left)], len(left), products)
+                use(start, products)
+
+        before = torch.get_num_threads()
+        try:
+            in_shares(len(self.queries), threads, work, least=LEAST_ROWS)
+        finally:
+            torch.set_num_threads(before)
+
+
+def _largest(vectors: np.ndarray, factors: np.ndarray, threads: int) -> np.ndarray:
+    from core.search.rounded_loops import largest_of_rows
+
+    largest = np.empty(len(vectors))
+    in_shares(len(vectors), threads, lambda first, last: largest_of_rows(vectors, factors, first, last, largest), each=1)
+    return largest
+
+
+def _rounded(vectors: np.ndarray, factors: np.ndarray, steps: np.ndarray, threads: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    from core.search.rounded_loops import round_rows
+
+    found = np.empty(vectors.shape, np.int8), np.empty(len(vectors)), np.empty(len(vectors))
+    in_shares(len(vectors), threads, lambda first, last: round_rows(vectors, factors, steps, first, last, *found), each=1)
+    return found
+
+
+def _is_at_hand() -> bool:
+    """Whether torch is loaded, may be used here and multiplies eight bits fast and rightly.
+
+    Only the main thread, a training's, uses it: torch's number of threads belongs to the whole process.
+    """
+    torch = sys.modules.get("torch")
+    return torch is not None and threading.current_thread() is threading.main_thread() and _multiplies_rightly(torch)
+
+
+@cache
+def _multiplies_rightly(torch: Any) -> bool:
+    if not hasattr(torch, "_int_mm") or not getattr(torch.cpu, "_is_vnni_supported", lambda: False)():
+        return False
+    # Without the instructions for it some kernels let sums of pairs overflow; the largest values would show it.
+    left = torch.full((LEAST_ROWS, 64), 127, dtype=torch.int8)
+    right = torch.full((64, 64), 127, dtype=torch.int8)
+    right[:, ::2] = -127
+    wanted = (left.double() @ right.double()).to(torch.int32)
+    return bool((torch._int_mm(left, right.T.contiguous().T) == wanted).all())

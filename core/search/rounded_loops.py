@@ -1,0 +1,52 @@
+"""Inner loops of rounding vectors to eight bits, and of making numbers of their products."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.search.compiled import compiled, f4, f8, filled, given, i1, i4, i8
+
+LARGEST = 127  # of eight bits; -128 is not used, so that both signs round alike
+
+
+@compiled((given(f4, 2), given(f8), i8, i8, filled(f8)))
+def largest_of_rows(vectors, factors, first, last, largest):
+    """Set ``largest`` first..last to each row's largest absolute value times its factor."""
+    for row in range(first, last):
+        vector = vectors[row]
+        bits = np.float32(0)
+        for j in range(vector.shape[0]):
+            value = abs(vector[j])
+            bits = value if value > bits else bits
+        largest[row] = f8(bits) * factors[row]
+
+
+@compiled((given(f4, 2), given(f8), given(f8), i8, i8, filled(i1, 2), filled(f8), filled(f8)), any_order=True)
+def round_rows(vectors, factors, steps, first, last, rounded, lengths, errors):
+    """Set rows first..last of ``rounded`` to the vectors times their factors in whole ``steps``; a step of 0 gives zeros.
+
+    ``lengths``: of the rounded vectors; ``errors``: how far each lies from the one it stands for.
+    """
+    for row in range(first, last):
+        vector, out, step = vectors[row], rounded[row], steps[row]
+        factor = factors[row]
+        ratio = factor / step if step > 0 else 0.0
+        square, error = 0.0, 0.0
+        for j in range(vector.shape[0]):
+            value = f8(vector[j])
+            # + 192.5 - 192: to the nearest, without a sign to ask for; |value * ratio| is at most 127.
+            whole = i4(value * ratio + 192.5) - i4(192)
+            out[j] = i1(whole)
+            near = f8(whole) * step
+            square += near * near
+            error += (value * factor - near) * (value * factor - near)
+        lengths[row], errors[row] = np.sqrt(square), np.sqrt(error)
+
+
+@compiled((given(i4, 2), given(f4), i8, filled(f4, 2)))
+def as_products(whole, scales, n, products):
+    """Set the first n rows of ``products`` to those of ``whole`` times a scale each; the two may be one piece of memory."""
+    for row in range(n):
+        source, out, scale = whole[row], products[row], scales[row]
+        for j in range(source.shape[0]):
+            out[j] = f4(source[j]) * scale
