@@ -170,7 +170,8 @@ class Negatives:
         def write() -> None:
             self.folder.mkdir(parents=True, exist_ok=True)
             part = path.with_suffix(".part")
-            parquet.write_table(arrow, part, compression="zstd")
+            # Only words repeat enough: a dictionary of scores and rows costs twice the time and more room.
+            parquet.write_table(arrow, part, compression="zstd", use_dictionary=["source", "rule"])
             part.replace(path)
 
         self._writing.append(self._writer.submit(write))
