@@ -18,7 +18,9 @@ def test_every_recipe_stands_beside_in_batch(tiny_corpus, monkeypatch):
     monkeypatch.setattr(epochs, "EPOCHS", 2)
     monkeypatch.setattr(epochs, "BATCH_SIZE", 8)
     found = epochs.bench_epochs(tiny_corpus, ["ance"], 2)
-    assert list(found) == ["in-batch", "ance"]
-    one, base = found["ance"], found["in-batch"]
+    assert list(found) == ["in-batch", "random", "ance"]
+    one, base, drawn = found["ance"], found["in-batch"], found["random"]
     assert base["ratio"] == pytest.approx(1, abs=0.1) and base["ratio_with_measuring"] == pytest.approx(1, abs=0.1)
     assert one["mine"] > 2 * base["mine"] and one["ratio"] == pytest.approx((one["train"] + one["mine"]) / base["train"])
+    assert one["ratio_to_random"] == pytest.approx((one["train"] + one["mine"]) / (drawn["train"] + drawn["mine"]))
+    assert drawn["ratio_to_random"] == 1
