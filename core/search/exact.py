@@ -1,8 +1,8 @@
 """Exact nearest documents: every document is looked at, and the order never depends on how the work was cut.
 
-A matrix product in float32 proposes; a document's product changes in its last bits with its place in the block, with
-the number of threads and with the BLAS. So every document that could be among the best k within the product's error
-bound is scored again in float64 in one fixed order and rounded to float32. Equal vectors thus get equal scores, ties
+A matrix product in float32, or of eight bits where that is faster, proposes; a document's product changes in its last bits with its
+place in the block, with the number of threads and with the BLAS. So every document that could be among the best k within the
+product's error bound is scored again in float64 in one fixed order and rounded to float32. Equal vectors thus get equal scores, ties
 are broken by document row also across the k boundary, and :func:`top_k`, :func:`score_pairs` and :func:`ranks_of`
 agree to the last bit.
 """

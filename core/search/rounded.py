@@ -18,11 +18,13 @@ import numpy as np
 from core.search.products import SIMILARITIES, VectorPair
 from core.search.threads import in_shares
 
+LARGEST = 127  # of eight bits; -128 is not used, so that both signs round alike
 LEAST_PRODUCTS = 1 << 22  # below, rounding costs more than it saves
 LEAST_DIM = 16  # the same; of vectors of one dimension torch's product of whole numbers is wrong
 LARGEST_ERROR = 0.03  # of a query's length times a document's: above, too many documents would be proposed
 BLOCK_PRODUCTS = 1 << 22  # 16 MiB for each thread at a time
 LEAST_ROWS = 32  # of one product: fewer fetch all documents for little
+MOST_HELD = 1 << 27  # products of all threads at a time, 512 MiB: more documents are left to float32's smaller blocks
 
 Use = Callable[[int, np.ndarray], None]
 
@@ -39,12 +41,14 @@ class RoundedPair:
 
     @classmethod
     def of(cls, pair: VectorPair, threads: int) -> RoundedPair | None:
-        """None where rounding would not pay: for few products, by processors that gain nothing, of vectors that round badly; for l2."""
+        """None where rounding would not pay: for few products or very many documents, on processors that gain nothing, for vectors that
+        round badly; for l2."""
         is_small = len(pair.queries) * len(pair.documents) < LEAST_PRODUCTS or pair.documents.shape[1] < LEAST_DIM
-        if SIMILARITIES[pair.kind] == "l2" or is_small or not _is_at_hand():
+        is_large = LEAST_ROWS * len(pair.documents) * threads > MOST_HELD
+        if SIMILARITIES[pair.kind] == "l2" or is_small or is_large or not _is_at_hand():
             return None
-        doc_steps = np.full(len(pair.documents), _largest(pair.documents, pair.doc_factors, threads).max() / 127)
-        query_steps = _largest(pair.queries, pair.query_factors, threads) / 127
+        doc_steps = np.full(len(pair.documents), _largest(pair.documents, pair.doc_factors, threads).max() / LARGEST)
+        query_steps = _largest(pair.queries, pair.query_factors, threads) / LARGEST
         documents, doc_lengths, doc_errors = _rounded(pair.documents, pair.doc_factors, doc_steps, threads)
         queries, query_lengths, query_errors = _rounded(pair.queries, pair.query_factors, query_steps, threads)
         # q.d - q'.d' = (q - q').d + q'.(d - d'), and by Cauchy and Schwarz each is at most the product of its lengths.
@@ -116,8 +120,8 @@ def _multiplies_rightly(torch: Any) -> bool:
     if not hasattr(torch, "_int_mm") or not getattr(torch.cpu, "_is_vnni_supported", lambda: False)():
         return False
     # Without the instructions for it some kernels let sums of pairs overflow; the largest values would show it.
-    left = torch.full((LEAST_ROWS, 64), 127, dtype=torch.int8)
-    right = torch.full((64, 64), 127, dtype=torch.int8)
-    right[:, ::2] = -127
+    left = torch.full((LEAST_ROWS, 64), LARGEST, dtype=torch.int8)
+    right = torch.full((64, 64), LARGEST, dtype=torch.int8)
+    right[:, ::2] = -LARGEST
     wanted = (left.double() @ right.double()).to(torch.int32)
     return bool((torch._int_mm(left, right.T.contiguous().T) == wanted).all())

@@ -6,19 +6,17 @@ import numpy as np
 
 from core.search.compiled import compiled, f4, f8, filled, given, i1, i4, i8
 
-LARGEST = 127  # of eight bits; -128 is not used, so that both signs round alike
-
 
 @compiled((given(f4, 2), given(f8), i8, i8, filled(f8)))
 def largest_of_rows(vectors, factors, first, last, largest):
     """Set ``largest`` first..last to each row's largest absolute value times its factor."""
     for row in range(first, last):
         vector = vectors[row]
-        bits = np.float32(0)
+        most = np.float32(0)
         for j in range(vector.shape[0]):
             value = abs(vector[j])
-            bits = value if value > bits else bits
-        largest[row] = f8(bits) * factors[row]
+            most = value if value > most else most
+        largest[row] = f8(most) * factors[row]
 
 
 @compiled((given(f4, 2), given(f8), given(f8), i8, i8, filled(i1, 2), filled(f8), filled(f8)), any_order=True)

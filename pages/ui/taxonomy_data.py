@@ -39,7 +39,7 @@ def known_trials(session: Session, corpus: Corpus) -> Known:
     """What the workspace has trained, or trains, on this corpus."""
     rows: list[TrialRow] = list(session.store.list(fingerprint=corpus.fingerprint))
     finished = [row for row in reversed(rows) if row.state == "finished" and (row.folder / "result.json").exists()]
-    stamp = tuple((row.id, row.ended) for row in finished)
+    stamp = tuple((str(row.folder), row.ended) for row in finished)
     n_waiting = sum(row.state in WAITING for row in rows)
     return Known(_settings((corpus.fingerprint, stamp), finished), n_waiting, stamp)
 
