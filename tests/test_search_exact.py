@@ -212,3 +212,20 @@ def test_threads_are_used_and_given_back():
     assert blas() == before
     with pytest.raises(ValueError):
         top_k(np.ones((2, 3)), np.ones((5, 3)), 1, threads=0)
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_products_may_be_as_wrong_as_their_errors_say(similarity):
+    from core.search import exact_loops
+
+    rng = np.random.default_rng(8)
+    queries, documents = (rng.standard_normal((n, 24)).astype(np.float32) for n in (20, 700))
+    pair = products.VectorPair.of(queries, documents, similarity)
+    exact = np.array([[plain_score(q, d, similarity) for d in documents] for q in queries], np.float64)
+    errors = np.abs(exact).mean(1) * rng.choice([1e-9, 0.05, 0.5], 20)
+    wrong = exact + pair.shifts[:, None] + errors[:, None] * rng.uniform(-0.999, 0.999, exact.shape)
+    for k in (1, 10, 60):
+        rows, scores = np.full((20, k), -1), np.full((20, k), -np.inf, np.float32)
+        exact_loops.best(*pair.loop_arguments, wrong.astype(np.float32), errors + 1e-5, pair.shifts, 0, 0, 20, k, rows, scores)
+        hits = top_k(queries, documents, k, similarity=similarity)
+        assert (rows == hits.doc_rows).all() and (scores == hits.scores).all()
