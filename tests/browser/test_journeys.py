@@ -14,6 +14,7 @@ from tests.browser import steps
 from tests.browser.harness import Server, click_button, goto, run_server, wait_idle
 
 SAMPLE = "sample:lab"
+EPOCHS = 24
 CARD = "[role=dialog]"
 
 
@@ -27,7 +28,7 @@ def test_sample_to_comparison(fresh_server, page):
     page.get_by_role("link", name="Train").click()
     wait_idle(page)
     epochs = page.get_by_role("spinbutton", name="Epochs")
-    epochs.fill("3")
+    epochs.fill(str(EPOCHS))  # long enough that a page which asks once a second sees the curves grow
     epochs.press("Enter")
     wait_idle(page)
     ids = steps.press_train(page, fresh_server, 3)
@@ -60,7 +61,7 @@ def _curves_are_those_of(page, server, ids) -> None:
     assert len(traces) == 3
     for trace, trial_id in zip(traces, ids, strict=True):
         evaluations = steps.events(server, trial_id, "evaluation")
-        assert trace["x"] == [e["step"] for e in evaluations] and len(trace["x"]) == 4
+        assert trace["x"] == [e["step"] for e in evaluations] and len(trace["x"]) == EPOCHS + 1
         assert trace["y"] == pytest.approx([e["metrics"]["RR@10"] for e in evaluations])
 
 
