@@ -19,12 +19,16 @@ from core.search.rounded import RoundedPair
 pytestmark = pytest.mark.skipif(not rounded._is_at_hand(), reason="this processor multiplies eight bits no faster")
 
 
+def round_always(patch: pytest.MonkeyPatch) -> None:
+    """Rounding whatever it costs, in blocks of few queries."""
+    patch.setattr(rounded, "LEAST_PRODUCTS", 1)
+    patch.setattr(rounded, "LARGEST_ERROR", 1e9)
+    patch.setattr(rounded, "BLOCK_PRODUCTS", 1)
+
+
 @pytest.fixture
 def always(monkeypatch):
-    """Rounding whatever it costs, in blocks of few queries."""
-    monkeypatch.setattr(rounded, "LEAST_PRODUCTS", 1)
-    monkeypatch.setattr(rounded, "LARGEST_ERROR", 1e9)
-    monkeypatch.setattr(rounded, "BLOCK_PRODUCTS", 1)
+    round_always(monkeypatch)
 
 
 def drawn(seed: int, shape: tuple[int, int], kind: str) -> np.ndarray:
@@ -50,9 +54,7 @@ KINDS = st.sampled_from(["plain", "of all lengths", "one large value", "few valu
 def test_a_product_is_wrong_by_its_error_at_most(seed, kind_q, kind_d, dim, similarity, threads):
     queries, documents = drawn(seed, (70, dim), kind_q), drawn(seed + 1, (150, dim), kind_d)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rounded, "LEAST_PRODUCTS", 1)
-        patch.setattr(rounded, "LARGEST_ERROR", 1e9)
-        patch.setattr(rounded, "BLOCK_PRODUCTS", 1)
+        round_always(patch)
         pair = VectorPair.of(queries, documents, similarity)
         found = RoundedPair.of(pair, threads)
         products = np.full((70, 150), np.nan)
