@@ -54,7 +54,7 @@ def search(
         for at in range(begin, end):
             all_positive &= is_positive[terms[at]]
         if all_positive:
-            n_keys = reaching(totals, max(floor_of_best(totals, k), SMALLEST), found)
+            n_keys = reaching(totals, max(floor_of_best(totals, k, SMALLEST), SMALLEST), found)
             for i in range(n_keys):
                 keys[i] = sort_key(bits[found[i]], found[i])
         else:

@@ -33,7 +33,7 @@ def filled(kind: Any, ndim: int = 1) -> Any:
 
 
 def compiled(signature: Any, *, any_order: bool = False, inlined: bool = False) -> Callable[[Callable], Callable]:
-    """Compile at once for one signature, without the interpreter's lock while it runs.
+    """Compile at once for one signature, or for each of a list, without the interpreter's lock while it runs.
 
     The code is kept beside the source or in the user's cache folder. Neither may be writable (RuntimeError when
     the folder is looked for, OSError when it is written): then it is compiled anew by each process.

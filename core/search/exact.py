@@ -63,23 +63,25 @@ def top_k_of(
         return hits
     from core.search import exact_loops
 
-    def take(start: int, products: np.ndarray, errors: np.ndarray, n_threads: int) -> None:
+    def take(start: int, products: np.ndarray, units: np.ndarray, errors: np.ndarray, n_threads: int) -> None:
         if excluded is not None:
             _exclude(products, start, *excluded)
+        lowest = _lowest(products.dtype)[1]
 
         def work(first: int, last: int) -> None:
-            found = hits.doc_rows, hits.scores
-            exact_loops.best(*pair.loop_arguments, products, errors, pair.shifts, start, first, last, k, *found)
+            about = products, lowest, units, errors, pair.shifts
+            exact_loops.best(*pair.loop_arguments, *about, start, first, last, k, hits.doc_rows, hits.scores)
 
         in_shares(len(products), n_threads, work, each=1)
 
     with blas_threads(threads) as n_threads:
         rounded = RoundedPair.of(pair, n_threads)
         if rounded is not None:
-            rounded.each_block(n_threads, lambda start, products: take(start, products, rounded.errors, 1))
+            rounded.each_block(n_threads, lambda start, products: take(start, products, rounded.units, rounded.errors, 1))
         else:
+            units = np.ones(n_queries)
             for start, products in pair.blocks(np.arange(n_queries), n_threads):
-                take(start, products, pair.errors, n_threads)
+                take(start, products, units, pair.errors, n_threads)
     return hits
 
 
@@ -177,7 +179,14 @@ def _excluded(
 
 
 def _exclude(products: np.ndarray, start: int, starts: np.ndarray, doc_rows: np.ndarray) -> None:
-    """Set the excluded pairs of a block of products to -inf."""
+    """Set the excluded pairs of a block of products to what is never proposed."""
     some = starts[start : start + len(products) + 1]
     rows = np.repeat(np.arange(len(products)), np.diff(some))
-    products[rows, doc_rows[some[0] : some[-1]]] = -np.inf
+    products[rows, doc_rows[some[0] : some[-1]]] = _lowest(products.dtype)[0]
+
+
+def _lowest(kind: np.dtype) -> tuple[np.generic, np.generic]:
+    """What no product is, and the lowest that one may be: of float32 or int32."""
+    if kind == np.int32:
+        return np.int32(-(2**31)), np.int32(-(2**31) + 1)
+    return np.float32(-np.inf), np.finfo(np.float32).min

@@ -7,7 +7,6 @@ import numpy as np
 from core.search.compiled import compiled, f4, f8, filled, given, i4, i8
 from core.search.select_loops import CHUNK, LOW_32, bits_of, floor_of_best, reaching, sort_key, take_largest_keys, write_best
 
-LOWEST = np.float32(-3.4028235e38)  # keeps excluded pairs (-inf) from being proposed
 L2 = 2
 HELD = 1 << 16  # proposals scored together
 
@@ -80,7 +79,7 @@ def score_places(queries, documents, query_factors, doc_factors, kind, offset, f
             i += 1
 
 
-@compiled(i8(given(f4), f4, filled(i4), i8, i8))
+@compiled([i8(given(kind), kind, filled(i4), i8, i8) for kind in (f4, i4)])
 def to_front(products, floor, found, begin, end):
     """Reorder found[begin:end] so that documents whose product reaches the floor come first; return where the others begin."""
     for i in range(begin, end):
@@ -90,14 +89,18 @@ def to_front(products, floor, found, begin, end):
     return begin
 
 
-@compiled((*_VECTORS, given(f4, 2), given(f8), given(f8), i8, i8, i8, i8, filled(i8, 2), filled(f4, 2)))
+_BEST = given(f8), given(f8), given(f8), i8, i8, i8, i8, filled(i8, 2), filled(f4, 2)
+
+
+@compiled([(*_VECTORS, given(number, 2), number, *_BEST) for number in (f4, i4)])
 def best(
     queries, documents, query_factors, doc_factors, kind,
-    products, errors, shifts, offset, first, last, k, found_rows, found_scores,
+    products, lowest, units, errors, shifts, offset, first, last, k, found_rows, found_scores,
 ):  # fmt: skip
-    """Fill rows offset + first..last of the result from the rows first..last of ``products``.
+    """Fill rows offset + first..last of the result from the rows first..last of ``products``; below ``lowest``: never to be found.
 
-    A product is the score + the query's shift, wrong by its error at most. At least k products reach the floor, so every document of
+    A product times the query's unit is the score + the query's shift, wrong by its error at most: for whole products a unit less, since
+    bounds are cut to whole numbers. At least k products reach the floor, so every document of
     the true best k has a product of at least floor - 2 errors: those are proposed. The ones that reach the floor are scored
     exactly, and the k-th best of these scores is one that the true best k reach. So of the other proposals only those
     are scored whose product is no more than one error below it.
@@ -108,15 +111,16 @@ def best(
     keys, order, places = np.empty(space, np.int64), np.empty(space, np.int64), np.empty(space, np.int64)
     begins, middles, ends = np.empty(last - first, np.int64), np.empty(last - first, np.int64), np.empty(last - first, np.int64)
     buckets = np.empty(n_documents + 1, np.int64)
-    score = np.empty(1, np.float32)
+    score, bound = np.empty(1, np.float32), np.empty(1, products.dtype)
     bits = score.view(np.int32)
     row = first
     while row < last:
         begin_row, n_found, n_places = row, 0, 0
         while row < last and n_found <= HELD:
-            begin, slack = n_found, 2 * errors[offset + row]
-            floor = floor_of_best(products[row], k)
-            n_found += reaching(products[row], max(f4(f8(floor) - slack), LOWEST), found[begin : begin + n_documents])
+            begin, slack = n_found, 2 * errors[offset + row] / units[offset + row]
+            floor = floor_of_best(products[row], k, lowest)
+            bound[0] = max(f8(floor) - slack, f8(lowest))
+            n_found += reaching(products[row], bound[0], found[begin : begin + n_documents])
             rows[begin:n_found] = row
             middle = to_front(products[row], floor, found, begin, n_found)
             for at in range(begin, middle):
@@ -132,8 +136,8 @@ def best(
             if middle < end:  # then at least k stand before it
                 bits[0] = bits_of(take_largest_keys(keys[begin:], middle - begin, k))
                 query = offset + begin_row + i
-                least = f4(f8(score[0]) + shifts[query] - errors[query])
-                ends[i] = to_front(products[begin_row + i], least, found, middle, end)
+                bound[0] = max((f8(score[0]) + shifts[query] - errors[query]) / units[query], f8(lowest))
+                ends[i] = to_front(products[begin_row + i], bound[0], found, middle, end)
                 for at in range(middle, ends[i]):
                     places[n_places] = at
                     n_places += 1

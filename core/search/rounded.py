@@ -31,12 +31,12 @@ Use = Callable[[int, np.ndarray], None]
 
 @dataclass(frozen=True, eq=False)
 class RoundedPair:
-    """The two sides of a VectorPair in whole steps. ``queries`` int8 (Q, dim), ``documents`` int8 (C, dim); ``scales`` float32
-    (Q,): what one unit of a query's products is worth; ``errors`` float64 (Q,): how wrong its products are at most."""
+    """The two sides of a VectorPair in whole steps. ``queries`` int8 (Q, dim), ``documents`` int8 (C, dim); ``units`` float64
+    (Q,): what 1 in a query's products is worth; ``errors`` float64 (Q,): how wrong a product times that is at most, and a unit more."""
 
     queries: np.ndarray
     documents: np.ndarray
-    scales: np.ndarray
+    units: np.ndarray
     errors: np.ndarray
 
     @classmethod
@@ -56,17 +56,17 @@ class RoundedPair:
         errors = query_errors * longest.max() + query_lengths * doc_errors.max()
         if errors.sum() > LARGEST_ERROR * (query_lengths.sum() * np.median(longest)):
             return None
-        # pair.errors covers the rounding of the last multiplication and of these bounds.
-        return cls(queries, documents, (query_steps * doc_steps[0]).astype(np.float32), errors + pair.errors)
+        units = query_steps * doc_steps[0]
+        units[units == 0] = np.finfo(np.float32).tiny  # products that are all zero are zeros of any unit
+        # pair.errors covers the rounding of these bounds; the unit, that what is compared with products is cut to a whole number.
+        return cls(queries, documents, units, errors + pair.errors + units)
 
     def each_block(self, threads: int, use: Use) -> None:
         """Call ``use(start, products)`` for blocks of queries that cover all, on up to ``threads`` threads at once.
 
-        ``products`` float32 (n, C): of the queries from ``start``; the array belongs to the call and is used again after it.
+        ``products`` int32 (n, C): of the queries from ``start``; the array belongs to the call and is used again after it.
         """
         import torch
-
-        from core.search.rounded_loops import as_products
 
         size = max(LEAST_ROWS, BLOCK_PRODUCTS // len(self.documents))
         right, own = torch.from_numpy(self.documents).T, threading.local()
@@ -77,10 +77,8 @@ class RoundedPair:
                 own.space = np.empty((size, len(self.documents)), np.int32)
             for start in range(first, last, size):
                 left = self.queries[start : min(start + size, last)]
-                whole = own.space[: len(left)]
-                torch._int_mm(torch.from_numpy(left), right, out=torch.from_numpy(whole))
-                products = whole.view(np.float32)
-                as_products(whole, self.scales[start : start + len(left)], len(left), products)
+                products = own.space[: len(left)]
+                torch._int_mm(torch.from_numpy(left), right, out=torch.from_numpy(products))
                 use(start, products)
 
         before = torch.get_num_threads()

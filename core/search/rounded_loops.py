@@ -1,4 +1,4 @@
-"""Inner loops of rounding vectors to eight bits, and of making numbers of their products."""
+"""Inner loops of rounding vectors to eight bits."""
 
 from __future__ import annotations
 
@@ -39,12 +39,3 @@ def round_rows(vectors, factors, steps, first, last, rounded, lengths, errors):
             square += near * near
             error += (value * factor - near) * (value * factor - near)
         lengths[row], errors[row] = np.sqrt(square), np.sqrt(error)
-
-
-@compiled((given(i4, 2), given(f4), i8, filled(f4, 2)))
-def as_products(whole, scales, n, products):
-    """Set the first n rows of ``products`` to those of ``whole`` times a scale each; the two may be one piece of memory."""
-    for row in range(n):
-        source, out, scale = whole[row], products[row], scales[row]
-        for j in range(source.shape[0]):
-            out[j] = f4(source[j]) * scale

@@ -37,13 +37,13 @@ def _take_largest(values, n, k):
     return values[wanted]
 
 
-take_largest_floats = compiled(f4(filled(f4), i8, i8))(_take_largest)
+take_largest_numbers = compiled([kind(filled(kind), i8, i8) for kind in (f4, i4)])(_take_largest)
 take_largest_keys = compiled(i8(filled(i8), i8, i8))(_take_largest)
 
 
-@compiled(f4(given(f4), i8))
-def floor_of_best(row, k):
-    """A number that at least k entries of the row reach, close to the k-th largest entry; -inf when n is near k.
+@compiled([kind(given(kind), i8, kind) for kind in (f4, i4)])
+def floor_of_best(row, k, lowest):
+    """A number that at least k entries of the row reach, close to the k-th largest entry; ``lowest`` when n is near k.
 
     The row is folded into 4k columns, keeping each column's maximum. The k-th largest maximum is such a number, and
     with 4k columns about 1.15 k entries of the row reach it. The fold is one vectorised pass.
@@ -51,16 +51,16 @@ def floor_of_best(row, k):
     n = row.shape[0]
     width = max(64, 4 * k)
     if n < 2 * width:
-        return np.float32(-np.inf)
+        return lowest
     maxima = row[:width].copy()
     for start in range(width, n, width):
         part = row[start : start + width]  # indexed from 0: numba then sees no negative index and vectorises
         for j in range(part.shape[0]):
             maxima[j] = part[j] if part[j] > maxima[j] else maxima[j]
-    return take_largest_floats(maxima, width, k)
+    return take_largest_numbers(maxima, width, k)
 
 
-@compiled(u1(given(f4), f4), inlined=True)
+@compiled([u1(given(kind), kind) for kind in (f4, i4)], inlined=True)
 def any_reaches(part, floor):
     """Whether an entry is >= floor: one vectorised test, which it is only as a function of its own."""
     hits = np.int32(0)
@@ -69,7 +69,7 @@ def any_reaches(part, floor):
     return hits != 0
 
 
-@compiled(i8(given(f4), f4, filled(i4)))
+@compiled([i8(given(kind), kind, filled(i4)) for kind in (f4, i4)])
 def reaching(row, floor, found):
     """Write the positions with row >= floor to ``found``, ascending; return how many."""
     n_found = 0
