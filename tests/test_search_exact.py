@@ -214,8 +214,9 @@ def test_threads_are_used_and_given_back():
         top_k(np.ones((2, 3)), np.ones((5, 3)), 1, threads=0)
 
 
+@pytest.mark.parametrize("is_whole", [False, True])
 @pytest.mark.parametrize("similarity", SIMILARITIES)
-def test_products_may_be_as_wrong_as_their_errors_say(similarity):
+def test_products_may_be_as_wrong_as_their_errors_say(similarity, is_whole):
     from core.search import exact_loops
 
     rng = np.random.default_rng(8)
@@ -224,9 +225,12 @@ def test_products_may_be_as_wrong_as_their_errors_say(similarity):
     exact = np.array([[plain_score(q, d, similarity) for d in documents] for q in queries], np.float64)
     errors = np.abs(exact).mean(1) * rng.choice([1e-9, 0.05, 0.5], 20)
     wrong = exact + pair.shifts[:, None] + errors[:, None] * rng.uniform(-0.999, 0.999, exact.shape)
-    about = wrong.astype(np.float32), np.finfo(np.float32).min, np.ones(20)
+    about, errors = (wrong.astype(np.float32), np.finfo(np.float32).min, np.ones(20)), errors + 1e-5
+    if is_whole:  # wrong by half a unit more when rounded, and a unit for the bounds
+        units = rng.choice([1e-6, 0.01, 0.3], 20)
+        about, errors = (np.rint(wrong / units[:, None]).astype(np.int32), np.int32(-(2**31) + 1), units), errors + 1.5 * units
     for k in (1, 10, 60):
         rows, scores = np.full((20, k), -1), np.full((20, k), -np.inf, np.float32)
-        exact_loops.best(*pair.loop_arguments, *about, errors + 1e-5, pair.shifts, 0, 0, 20, k, rows, scores)
+        exact_loops.best(*pair.loop_arguments, *about, errors, pair.shifts, 0, 0, 20, k, rows, scores)
         hits = top_k(queries, documents, k, similarity=similarity)
         assert (rows == hits.doc_rows).all() and (scores == hits.scores).all()
