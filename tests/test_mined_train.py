@@ -18,7 +18,7 @@ from core.sampling.presets import preset
 from core.sampling.recipe import Lane, Recipe
 from core.sampling.signal import InfoNCE
 from core.sampling.sources import RandomCorpus
-from core.train.fixed import two_towers
+from core.train.fixed import FixedVectors, two_towers
 from core.train.results import TrialResults
 from core.train.step import Batch, Stepper
 from core.train.trial import Stopped, run_trial
@@ -145,3 +145,21 @@ def test_fixed_documents_start_from_a_trial_and_keep_its_vectors(tmp_path, tiny_
     lost = dataclasses.replace(recipe, batch=MetricWeighted(trial="gone"))
     with pytest.raises(TrialError, match="has no model to start from"):
         run_trial(make_trial(tmp_path / "lost", tiny_corpus, lost), threads=1, corpus=tiny_corpus)
+
+
+@pytest.mark.parametrize("similarity", ["dot", "cosine", "l2"])
+def test_scores_with_fixed_documents_and_their_gradient_are_those_of_a_plain_product(similarity):
+    rng = np.random.default_rng(3)
+    documents, queries = (torch.from_numpy(rng.standard_normal((n, 24)).astype(np.float32)) for n in (300, 40))
+    queries.requires_grad_()
+    doc_rows = torch.from_numpy(rng.integers(-1, 300, (40, 30)))
+    weights = torch.from_numpy(rng.standard_normal((40, 30)).astype(np.float32)) * (doc_rows >= 0) * (doc_rows % 3 > 0)
+    found = FixedVectors(documents, similarity, 5).compare(queries, doc_rows)
+    (found * weights).sum().backward()
+    gradient, queries.grad = queries.grad, None
+    own = documents[doc_rows.clamp(min=0)]
+    plain = -(queries[:, None] - own).square().sum(2) if similarity == "l2" else (queries[:, None] * own).sum(2)
+    (plain * weights).sum().backward()
+    is_real = doc_rows >= 0
+    assert torch.allclose(found[is_real], plain[is_real], atol=1e-4)
+    assert torch.allclose(gradient, queries.grad, atol=1e-4)

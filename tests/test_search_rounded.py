@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from core.corpus.judgements import Judgements
 from core.search import rounded
-from core.search.exact import top_k
-from core.search.products import VectorPair
+from core.search.exact import top_k, top_k_of
+from core.search.products import Documents, VectorPair
 from core.search.rounded import RoundedPair
 
 pytestmark = pytest.mark.skipif(not rounded._is_at_hand(), reason="this processor multiplies eight bits no faster")
@@ -63,7 +63,7 @@ def test_a_product_is_wrong_by_its_error_at_most(seed, kind_q, kind_d, dim, simi
             products[start : start + len(some)] = some * found.units[start : start + len(some), None]
 
         found.each_block(threads, keep)
-    exact = (queries.astype(np.float64) @ documents.astype(np.float64).T) * pair.query_factors[:, None] * pair.doc_factors
+    exact = (queries.astype(np.float64) @ documents.astype(np.float64).T) * pair.query_factors[:, None] * pair.side.factors
     assert (np.abs(products - exact) <= (found.errors - found.units)[:, None]).all()
     if similarity == "cosine" and kind_q == kind_d == "plain":
         assert found.errors.mean() < 0.05  # and it says something
@@ -121,3 +121,18 @@ def test_the_number_of_threads_comes_back(always):
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_documents_searched_at_each_step_are_rounded_once(monkeypatch):
+    rng = np.random.default_rng(5)
+    side = Documents.of(rng.standard_normal((20_000, 64)).astype(np.float32), "dot")
+    calls = []
+    monkeypatch.setattr(rounded, "_rounded_documents", lambda *a, plain=rounded._rounded_documents: calls.append(1) or plain(*a))
+    for step in range(4):
+        queries = rng.standard_normal((100, 64)).astype(np.float32)
+        hits = top_k_of(VectorPair.against(queries, side), 30)
+        with monkeypatch.context() as patch:
+            patch.setattr(rounded, "_is_at_hand", lambda: False)
+            plain = top_k(queries, side.vectors, 30)
+        assert (hits.doc_rows == plain.doc_rows).all() and (hits.scores == plain.scores).all()
+        assert len(calls) == min(1, step // 2)  # 2 million products a step: the third makes up for rounding them

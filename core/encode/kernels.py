@@ -129,6 +129,37 @@ def adam_rows(vectors, moments, slots, n_old, ids, values, new_mean, new_square,
             vector[j] -= rate * (m_new / (np.sqrt(v_new) + eps))
 
 
+@_compiled_with_sums
+def own_dots(queries, vectors, rows, out):  # type: ignore[no-untyped-def]
+    """Write to ``out`` float32 (N, m) the dot product of each query and the vectors at its ``rows`` int64 (N, m); 0 where -1."""
+    for i in range(len(rows)):
+        query = queries[i]
+        for j in range(rows.shape[1]):
+            total = np.float32(0)
+            if rows[i, j] >= 0:
+                vector = vectors[rows[i, j]]
+                for d in range(len(query)):
+                    total += query[d] * vector[d]
+            out[i, j] = total
+
+
+@_compiled
+def own_sums(vectors, rows, weights, out):  # type: ignore[no-untyped-def]
+    """Write to ``out`` float32 (N, dim) the sum of the vectors at each query's ``rows``, times their ``weights`` float32 (N, m).
+
+    Vectors that weigh nothing are not read.
+    """
+    out[:] = 0
+    for i in range(len(rows)):
+        own = out[i]
+        for j in range(rows.shape[1]):
+            weight = weights[i, j]
+            if weight != 0 and rows[i, j] >= 0:
+                vector = vectors[rows[i, j]]
+                for d in range(len(own)):
+                    own[d] += weight * vector[d]
+
+
 # Numbers of rows of work below which a second thread costs more than it brings.
 LEAST_WORK = 512
 

@@ -50,6 +50,13 @@ class Vectors:
 
         return top_k_of(self._pair.taking(query_rows), k)
 
+    def search_from(self, doc_rows: np.ndarray, k: int) -> Hits:
+        """The k documents closest to each of these documents, exactly; the document itself is one of them."""
+        from core.search.exact import top_k_of
+        from core.search.products import VectorPair
+
+        return top_k_of(VectorPair.against(self.documents[doc_rows], self._pair.side), k)
+
     @cached_property
     def _pair(self) -> VectorPair:
         from core.search.products import VectorPair

@@ -189,12 +189,9 @@ class LookAhead(Source):
     source = ANCE_TELE
 
     def retrieve(self, context, query_rows, depth, rng):
-        from core.search.exact import top_k
-
-        vectors = context.vectors("current")
         owners, positives = pairs_of_positives(context, query_rows)
         distinct, places = np.unique(positives, return_inverse=True)
-        hits = top_k(vectors.documents[distinct], vectors.documents, depth, similarity=vectors.similarity)
+        hits = context.vectors("current").search_from(distinct, depth)
         docs, keys = hits.doc_rows[places.reshape(-1)], hits.scores[places.reshape(-1)]
         if len(owners) == len(query_rows) and (np.diff(owners) > 0).all():  # one positive each: nothing to merge
             return Hits(docs, self.score(context, query_rows, docs))

@@ -20,31 +20,64 @@ LARGEST = 1e37  # of |query| * |document|: above, products overflow
 
 
 @dataclass(frozen=True, eq=False)
+class Documents:
+    """The vectors that are searched, with what every search of them needs: made once, however often they are searched.
+
+    ``factors`` float64 (C,) multiply the exact sums; ``norms`` float64 (C,).
+    """
+
+    vectors: np.ndarray
+    norms: np.ndarray
+    factors: np.ndarray
+    kind: int
+
+    @classmethod
+    def of(cls, vectors: np.ndarray, similarity: Similarity) -> Documents:
+        """Raises ValueError for vectors that are no matrix or not finite, and for other similarities."""
+        if similarity not in SIMILARITIES:
+            raise ValueError(f"similarity must be one of {', '.join(SIMILARITIES)}; got {similarity!r}.")
+        vectors = _vectors("document_vectors", vectors)
+        norms = _norms(vectors)
+        return cls(vectors, norms, _factors(norms, similarity), SIMILARITIES.index(similarity))
+
+    @property
+    def similarity(self) -> Similarity:
+        return SIMILARITIES[self.kind]
+
+    @cached_property
+    def right(self) -> np.ndarray:
+        """The documents' side of the products, float32 (dim or dim + 1, C)."""
+        if self.similarity == "l2":
+            return np.column_stack([self.vectors, (-(self.norms**2)).astype(np.float32)]).T
+        return (self.vectors if self.similarity == "dot" else _scaled(self.vectors, self.factors)).T
+
+
+@dataclass(frozen=True, eq=False)
 class VectorPair:
     """Two sets of vectors with what the inner loops need.
 
-    ``left`` @ ``right`` = the products, which order documents as scores do; a product is the score + the query's
-    shift, wrong by at most the query's error. ``query_factors`` and ``doc_factors`` multiply the exact sum.
+    ``left`` @ ``side.right`` = the products, which order documents as scores do; a product is the score + the query's
+    shift, wrong by at most the query's error. ``query_factors`` and the documents' multiply the exact sum.
     """
 
     queries: np.ndarray
-    documents: np.ndarray
+    side: Documents
     query_factors: np.ndarray
-    doc_factors: np.ndarray
-    kind: int
     errors: np.ndarray
     shifts: np.ndarray
 
     @classmethod
     def of(cls, query_vectors: np.ndarray, document_vectors: np.ndarray, similarity: Similarity) -> VectorPair:
         """Raises ValueError for shapes that do not fit, values that are not finite or too large, other similarities."""
-        if similarity not in SIMILARITIES:
-            raise ValueError(f"similarity must be one of {', '.join(SIMILARITIES)}; got {similarity!r}.")
-        queries, documents = _vectors("query_vectors", query_vectors), _vectors("document_vectors", document_vectors)
-        if queries.shape[1] != documents.shape[1]:
-            raise ValueError(f"Query and document vectors differ in size: {queries.shape[1]} and {documents.shape[1]}.")
-        query_norms, doc_norms = _norms(queries), _norms(documents)
-        longest = doc_norms.max(initial=0)
+        return cls.against(query_vectors, Documents.of(document_vectors, similarity))
+
+    @classmethod
+    def against(cls, query_vectors: np.ndarray, side: Documents) -> VectorPair:
+        """:meth:`of`, of documents that are searched more than once."""
+        queries, similarity = _vectors("query_vectors", query_vectors), side.similarity
+        if queries.shape[1] != side.vectors.shape[1]:
+            raise ValueError(f"Query and document vectors differ in size: {queries.shape[1]} and {side.vectors.shape[1]}.")
+        query_norms, longest = _norms(queries), side.norms.max(initial=0)
         largest = max(query_norms.max(initial=0), longest) ** 2 if similarity == "l2" else None
         if largest is None and similarity == "dot":
             largest = query_norms.max(initial=0) * longest
@@ -54,42 +87,36 @@ class VectorPair:
         # Any order of n float32 additions of products errs by at most n * UNIT * |a| |b| (Higham 2002, 3.1), to first
         # order; a few more units cover the rounding of factors, shifts and the score itself.
         rounding = (queries.shape[1] + 16) * UNIT
-        query_factors, doc_factors = np.ones(len(queries)), np.ones(len(documents))
         shifts = np.zeros(len(queries))
         if similarity == "cosine":
-            query_factors, doc_factors = _inverse(query_norms), _inverse(doc_norms)
             errors = np.full(len(queries), rounding)
         elif similarity == "l2":
             shifts = query_norms**2
             errors = rounding * (query_norms + longest) ** 2
         else:
             errors = rounding * query_norms * longest
-        kind = SIMILARITIES.index(similarity)
         # Underflow to zero is not relative to anything: the last term.
-        return cls(queries, documents, query_factors, doc_factors, kind, errors + 1e-37, shifts)
+        return cls(queries, side, _factors(query_norms, similarity), errors + 1e-37, shifts)
 
     def taking(self, query_rows: np.ndarray) -> VectorPair:
-        """The pair of these queries alone; what was computed of the documents is used again."""
+        """The pair of these queries alone."""
         own = ("queries", "query_factors", "errors", "shifts")
         return replace(self, **{name: getattr(self, name)[query_rows] for name in own})
 
     @cached_property
     def left(self) -> np.ndarray:
         """The queries' side of the products, float32 (Q, dim or dim + 1)."""
-        if SIMILARITIES[self.kind] == "l2":  # 2 q.d - |d|^2 = -|q - d|^2 + |q|^2
+        if self.side.similarity == "l2":  # 2 q.d - |d|^2 = -|q - d|^2 + |q|^2
             return np.column_stack([2 * self.queries, np.ones(len(self.queries), np.float32)])
-        return self.queries if SIMILARITIES[self.kind] == "dot" else _scaled(self.queries, self.query_factors)
+        return self.queries if self.side.similarity == "dot" else _scaled(self.queries, self.query_factors)
 
-    @cached_property
-    def right(self) -> np.ndarray:
-        """The documents' side, float32 (dim or dim + 1, C)."""
-        if SIMILARITIES[self.kind] == "l2":
-            return np.column_stack([self.documents, (-(_norms(self.documents) ** 2)).astype(np.float32)]).T
-        return (self.documents if SIMILARITIES[self.kind] == "dot" else _scaled(self.documents, self.doc_factors)).T
+    @property
+    def documents(self) -> np.ndarray:
+        return self.side.vectors
 
     @property
     def loop_arguments(self) -> tuple:
-        return self.queries, self.documents, self.query_factors, self.doc_factors, self.kind
+        return self.queries, self.side.vectors, self.query_factors, self.side.factors, self.side.kind
 
     def blocks(self, query_rows: np.ndarray, threads: int) -> Iterator[tuple[int, np.ndarray]]:
         """``(start, products)`` of a block of the query rows at a time; the array is used again for the next."""
@@ -99,7 +126,7 @@ class VectorPair:
         for start in range(0, len(query_rows), size):
             rows = slice(start, start + size) if is_all else query_rows[start : start + size]
             some = self.left[rows]
-            yield start, _product(some, self.right, space[: len(some)], threads)
+            yield start, _product(some, self.side.right, space[: len(some)], threads)
 
 
 def _product(left: np.ndarray, right: np.ndarray, out: np.ndarray, threads: int) -> np.ndarray:
@@ -141,5 +168,7 @@ def _norms(vectors: np.ndarray) -> np.ndarray:
     return np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
 
 
-def _inverse(norms: np.ndarray) -> np.ndarray:
+def _factors(norms: np.ndarray, similarity: Similarity) -> np.ndarray:
+    if similarity != "cosine":
+        return np.ones(len(norms))
     return np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)

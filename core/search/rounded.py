@@ -12,10 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from core.search.products import SIMILARITIES, VectorPair
+from core.search.products import Documents, VectorPair
 from core.search.threads import in_shares
 
 LARGEST = 127  # of eight bits; -128 is not used, so that both signs round alike
@@ -30,6 +31,22 @@ Use = Callable[[int, np.ndarray], None]
 
 
 @dataclass(frozen=True, eq=False)
+class _RoundedDocuments:
+    """``vectors`` int8 (C, dim), all in whole ``step``; the ``longest`` and the ``typical`` length at most, and how far one is from its own."""
+
+    vectors: np.ndarray
+    step: float
+    longest: float
+    typical: float
+    error: float
+
+
+#: Of documents that are searched at each step, what their first searches made of them: how many products were asked, and the rounded.
+_ASKED: WeakKeyDictionary[Documents, int] = WeakKeyDictionary()
+_ROUNDED: WeakKeyDictionary[Documents, _RoundedDocuments] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, eq=False)
 class RoundedPair:
     """The two sides of a VectorPair in whole steps. ``queries`` int8 (Q, dim), ``documents`` int8 (C, dim); ``units`` float64
     (Q,): what 1 in a query's products is worth; ``errors`` float64 (Q,): how wrong a product times that is at most, and a unit more."""
@@ -41,25 +58,29 @@ class RoundedPair:
 
     @classmethod
     def of(cls, pair: VectorPair, threads: int) -> RoundedPair | None:
-        """None where rounding would not pay: for few products or very many documents, on processors that gain nothing, for vectors that
-        round badly; for l2."""
-        is_small = len(pair.queries) * len(pair.documents) < LEAST_PRODUCTS or pair.documents.shape[1] < LEAST_DIM
-        is_large = LEAST_ROWS * len(pair.documents) * threads > MOST_HELD
-        if SIMILARITIES[pair.kind] == "l2" or is_small or is_large or not _is_at_hand():
+        """None where rounding would not pay: for few products (all that were asked of the documents so far count) or very many
+        documents, on processors that gain nothing, for vectors that round badly; for l2."""
+        side, n_queries = pair.side, len(pair.queries)
+        is_unfit = side.similarity == "l2" or side.vectors.shape[1] < LEAST_DIM or n_queries < LEAST_ROWS
+        is_large = LEAST_ROWS * len(side.vectors) * threads > MOST_HELD
+        if is_unfit or is_large or not _is_at_hand():
             return None
-        doc_steps = np.full(len(pair.documents), _largest(pair.documents, pair.doc_factors, threads).max() / LARGEST)
-        query_steps = _largest(pair.queries, pair.query_factors, threads) / LARGEST
-        documents, doc_lengths, doc_errors = _rounded(pair.documents, pair.doc_factors, doc_steps, threads)
-        queries, query_lengths, query_errors = _rounded(pair.queries, pair.query_factors, query_steps, threads)
+        _ASKED[side] = _ASKED.get(side, 0) + n_queries * len(side.vectors)
+        if _ASKED[side] < LEAST_PRODUCTS:
+            return None
+        documents = _ROUNDED.get(side)
+        if documents is None:
+            documents = _ROUNDED[side] = _rounded_documents(side, threads)
+        steps = _largest(pair.queries, pair.query_factors, threads) / LARGEST
+        queries, lengths, query_errors = _rounded(pair.queries, pair.query_factors, steps, threads)
         # q.d - q'.d' = (q - q').d + q'.(d - d'), and by Cauchy and Schwarz each is at most the product of its lengths.
-        longest = doc_lengths + doc_errors
-        errors = query_errors * longest.max() + query_lengths * doc_errors.max()
-        if errors.sum() > LARGEST_ERROR * (query_lengths.sum() * np.median(longest)):
+        errors = query_errors * documents.longest + lengths * documents.error
+        if errors.sum() > LARGEST_ERROR * (lengths.sum() * documents.typical):
             return None
-        units = query_steps * doc_steps[0]
+        units = steps * documents.step
         units[units == 0] = np.finfo(np.float32).tiny  # products that are all zero are zeros of any unit
         # pair.errors covers the rounding of these bounds; the unit, that what is compared with products is cut to a whole number.
-        return cls(queries, documents, units, errors + pair.errors + units)
+        return cls(queries, documents.vectors, units, errors + pair.errors + units)
 
     def each_block(self, threads: int, use: Use) -> None:
         """Call ``use(start, products)`` for blocks of queries that cover all, on up to ``threads`` threads at once.
@@ -75,17 +96,25 @@ class RoundedPair:
             torch.set_num_threads(1)  # of this thread; the queries are what is shared
             if not hasattr(own, "space"):
                 own.space = np.empty((size, len(self.documents)), np.int32)
-            for start in range(first, last, size):
+            for start in range(first, last, size):  # once where there are several threads
                 left = self.queries[start : min(start + size, last)]
                 products = own.space[: len(left)]
                 torch._int_mm(torch.from_numpy(left), right, out=torch.from_numpy(products))
                 use(start, products)
 
-        before = torch.get_num_threads()
+        before, n = torch.get_num_threads(), len(self.queries)
         try:
-            in_shares(len(self.queries), threads, work, least=LEAST_ROWS)
+            # As few and as equal products as fit: each begins with rearranging all documents.
+            in_shares(n, threads, work, least=LEAST_ROWS, each=-(-n // (size * threads)))
         finally:
             torch.set_num_threads(before)
+
+
+def _rounded_documents(side: Documents, threads: int) -> _RoundedDocuments:
+    step = _largest(side.vectors, side.factors, threads).max() / LARGEST
+    vectors, lengths, errors = _rounded(side.vectors, side.factors, np.full(len(side.vectors), step), threads)
+    lengths += errors
+    return _RoundedDocuments(vectors, step, lengths.max(), float(np.median(lengths)), errors.max())
 
 
 def _largest(vectors: np.ndarray, factors: np.ndarray, threads: int) -> np.ndarray:

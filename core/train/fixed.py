@@ -3,21 +3,51 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.autograd.function import once_differentiable
 
 from core.corpus.judgements import Judgements
+from core.encode.kernels import in_parts, own_dots, own_sums
 from core.encode.model import EncoderModel, load_model
 from core.encode.tables import TableModel
 from core.errors import ParameterError, TrialError
 from core.sampling.batch import BatchStep
-from core.search.exact import top_k
+from core.search.exact import top_k_of
+from core.search.products import Documents, VectorPair
 
 if TYPE_CHECKING:
     from core.train.step import Batch
+
+
+class _OwnDots(torch.autograd.Function):
+    """Dot products of each query with its own rows of vectors that do not learn, without a copy of these rows.
+
+    A copy would hold queries x rows x dim numbers, and there are hundreds of rows a query; most weigh nothing in the gradient.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, queries: torch.Tensor, vectors: np.ndarray, rows: np.ndarray) -> torch.Tensor:
+        ctx.vectors, ctx.rows = vectors, rows
+        own, dots = queries.detach().contiguous().numpy(), np.empty(rows.shape, np.float32)
+        _for_queries(rows, lambda first, last: own_dots(own[first:last], vectors, rows[first:last], dots[first:last]))
+        return torch.from_numpy(dots)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        vectors, rows, weights = ctx.vectors, ctx.rows, grad.contiguous().numpy()
+        sums = np.empty((len(rows), vectors.shape[1]), np.float32)
+        _for_queries(rows, lambda first, last: own_sums(vectors, rows[first:last], weights[first:last], sums[first:last]))
+        return torch.from_numpy(sums), None, None
+
+
+def _for_queries(rows: np.ndarray, work: Callable[[int, int], Any]) -> None:
+    in_parts(np.arange(len(rows) + 1) * rows.shape[1], work)
 
 
 class FixedVectors:
@@ -25,34 +55,29 @@ class FixedVectors:
 
     def __init__(self, vectors: torch.Tensor, similarity: str, depth: int):
         self.vectors, self.depth = vectors, depth
-        self._array = vectors.numpy()
-        # Vectors of length 1 already: the dot product is the cosine, and no norm is computed at each step.
-        self._is_l2 = similarity == "l2"
-        self._similarity = "dot" if similarity == "cosine" else similarity
+        # Vectors of length 1 already: the dot product is the cosine.
+        self._side = Documents.of(vectors.numpy(), "l2" if similarity == "l2" else "dot")
+        self._squares = torch.from_numpy(self._side.norms**2).float() if similarity == "l2" else None
 
     def search(self, queries: np.ndarray, protected: np.ndarray) -> np.ndarray:
         """int64 (B, depth): the closest documents of each query vector that are not ``protected`` (B, P), -1 at the end."""
         owners, columns = np.nonzero(protected >= 0)
         banned = Judgements.from_pairs(owners, protected[owners, columns], np.ones(len(owners)), len(queries))
-        return top_k(queries, self._array, self.depth, similarity=self._similarity, exclude=banned).doc_rows
+        return top_k_of(VectorPair.against(queries, self._side), self.depth, exclude=banned).doc_rows
 
-    def compare(self, queries: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
-        """Scores (B, m) of each query (B, D) with its own documents (B, m, D), which carry no gradient.
-
-        One product for each query: the elementwise one of the other steps would hold B m D numbers twice, and m is large here.
-        """
-        dots = torch.bmm(documents, queries[:, :, None])[:, :, 0]
-        if self._is_l2:
-            return 2 * dots - queries.square().sum(1)[:, None] - documents.square().sum(2)
+    def compare(self, queries: torch.Tensor, doc_rows: torch.Tensor) -> torch.Tensor:
+        """Scores (B, m) of each query (B, D) with its own documents ``doc_rows`` int64 (B, m); that of -1 means nothing."""
+        dots = _OwnDots.apply(queries, self._side.vectors, doc_rows.numpy())
+        if self._squares is not None:
+            return 2 * dots - queries.square().sum(1)[:, None] - self._squares[doc_rows.clamp(min=0)]
         return dots
 
     def batch(self, queries: torch.Tensor, batch: Batch) -> tuple[Batch, BatchStep]:
-        """The batch with what the search found behind its own mined negatives, and its vectors, none with a gradient."""
+        """The batch with what the search found behind its own mined negatives; of its documents only the positives' vectors are copied."""
         found = self.search(queries.detach().numpy(), batch.protected)
         batch = dataclasses.replace(batch, mined_rows=np.concatenate([batch.mined_rows, found], 1))
         positive_rows, mined_rows = torch.from_numpy(batch.positive_rows), torch.from_numpy(batch.mined_rows)
-        mined = self.vectors[mined_rows.clamp(min=0).reshape(-1)].reshape(*mined_rows.shape, -1)
-        return batch, BatchStep(self.vectors[positive_rows], positive_rows, mined, mined_rows)
+        return batch, BatchStep(self.vectors[positive_rows], positive_rows, None, mined_rows)
 
 
 def two_towers(model: EncoderModel) -> EncoderModel:

@@ -185,8 +185,6 @@ class Stepper:
 
     def _compare_rows(self, queries: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
         """(B,) or (B, m): each query with its own documents."""
-        if self.recipe.batch.fixes_documents and documents.ndim == 3:
-            return self.fixed.compare(queries, documents)
         if documents.ndim == 3:
             queries = queries[:, None]
         if self.recipe.signal.similarity == "l2":
@@ -203,8 +201,9 @@ class Stepper:
             is_allowed = torch.from_numpy(allowed(rows, batch.protected))
             shared = scores, self.recipe.batch.narrow(scores, is_allowed, positive), rows
         own = None
-        if at.mined is not None and not self.recipe.batch.shares_mined:
-            own = self._compare_rows(queries, at.mined), at.mined_rows >= 0
+        if at.mined_rows is not None and not self.recipe.batch.shares_mined:
+            scores = self._compare_rows(queries, at.mined) if self.fixed is None else self.fixed.compare(queries, at.mined_rows)
+            own = scores, at.mined_rows >= 0
         return (shared, own) if self.guide is None else self._guided(self.guide, shared, own, at, batch)
 
     def _guided(self, guide: Guide, shared, own, at: BatchStep, batch: Batch):
@@ -237,7 +236,7 @@ class Stepper:
         if batch.light is None or not batch.light.shape[1]:
             return log_weight
         parts = [] if shared is None else [np.broadcast_to(shared[2], (len(batch.light), len(shared[2])))]
-        if at.mined is not None and not self.recipe.batch.shares_mined:
+        if at.mined_rows is not None and not self.recipe.batch.shares_mined:
             parts.insert(0, batch.mined_rows)
         is_light = torch.from_numpy(contained(np.concatenate(parts, 1), batch.light))
         weight = torch.zeros_like(negative) if log_weight is None else log_weight.expand_as(negative)
