@@ -32,7 +32,8 @@ Use = Callable[[int, np.ndarray], None]
 
 @dataclass(frozen=True, eq=False)
 class _RoundedDocuments:
-    """``vectors`` int8 (C, dim), all in whole ``step``; the ``longest`` and the ``typical`` length at most, and how far one is from its own."""
+    """``vectors`` int8 (C, dim), in whole steps of ``step``. ``longest``, ``typical``: length of the longest and of the median document, at
+    most; ``error``: how far a rounded one lies from its own."""
 
     vectors: np.ndarray
     step: float
