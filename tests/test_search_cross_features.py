@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from core.search import cross_analogy, cross_features
 from core.search.bm25 import BM25
 from core.search.cross_analogy import Analogies
 from core.search.cross_encoder import EmbeddedCrossEncoder
@@ -130,3 +131,21 @@ def test_odd_texts_have_finite_features():
 
 def test_levels_of_a_list_and_of_none():
     assert levels(np.array([[3.0, 1.0, -np.inf], [-np.inf] * 3])).tolist() == [[3.0, 2.0, 1.0], [0.0, 0.0, 0.0]]
+
+
+def test_features_do_not_depend_on_the_threads_nor_on_what_was_asked_before(tiny, monkeypatch):
+    corpus, bm25 = tiny
+    queries, docs = every_pair(corpus, 9)
+
+    def found(*parts):
+        features = PairFeatures(corpus, bm25)
+        analogies = Analogies(features, make_task(corpus, features.best, 3, 5))
+        each = [np.concatenate([features.of(queries[p], docs[p]), analogies.of(queries[p], docs[p], 1)], axis=1) for p in parts]
+        return np.concatenate(each)
+
+    alone = found(slice(None))
+    monkeypatch.setattr(cross_features, "LEAST_QUERIES", 1)
+    monkeypatch.setattr(cross_analogy, "LEAST_PAIRS", 1)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert (found(slice(None)) == alone).all()
+    assert (found(slice(0, 1), slice(1, 20), slice(20, None)) == alone).all()

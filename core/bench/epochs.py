@@ -3,6 +3,7 @@
 Trains the default encoder with each recipe in turn, several rounds, and prints medians of the seconds that an epoch trains, mines and
 measures, and their ratios: to in-batch, and to random draws of as many negatives, which cost what the texts cost and no search.
 Ratios are of as many training pairs: a recipe that makes pairs from the documents may have several times as many in an epoch.
+Mining counts what a cross-encoder is asked; training that, and what else comes before the first step, does not count.
 Without CORPUS: the generated one of 20,000 documents and 4,000 training queries. ``--recipes all``: every one that can train on it.
 """
 
@@ -22,6 +23,7 @@ from core.errors import UserError
 from core.lab.printed import as_table
 from core.sampling.presets import PRESETS
 from core.sampling.recipe import Recipe
+from core.search.cross_cache import forget_pairs
 from core.train.config import TrialConfig, write_config
 from core.train.trial import run_trial
 
@@ -43,6 +45,7 @@ def seconds_of(corpus: Corpus, recipe: Recipe, folder: Path, epochs: int) -> tup
     """Seconds of an epoch of one trial: (training, mining, measuring), and its training pairs."""
     about = {"corpus": corpus.name, "corpus_fingerprint": corpus.fingerprint, "recipe": recipe.to_dict()}
     write_config(folder, TrialConfig(**about, epochs=epochs, batch_size=BATCH_SIZE, snapshots=2))
+    forget_pairs()  # what an earlier trial had scored would be had for nothing
     result = run_trial(folder, threads=1, corpus=corpus)
     took = result["seconds"]
     # The untrained model is measured, too.

@@ -13,8 +13,12 @@ import numpy as np
 from core.search.cross_features import PairFeatures, unit
 from core.search.cross_task import Task
 from core.search.cross_words import Bags
+from core.search.exact import top_k
+from core.search.threads import in_shares, thread_count
 
 NEIGHBOURS = 12
+UNKNOWN = -2  # a neighbour that was not looked for yet
+LEAST_PAIRS = 512  # fewer are not worth a second thread
 MOST_POSITIVES = 6
 #: A word in this share of the texts, or more, says what is asked, not about what.
 COMMON_SHARE = 0.002
@@ -28,6 +32,7 @@ class Analogies:
     def __init__(self, features: PairFeatures, task: Task):
         self.features, self.task = features, task
         self.queries = np.flatnonzero(task.fold_of >= 0)
+        self._found: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]] = {}
 
     @cached_property
     def _vectors(self) -> tuple[np.ndarray, np.ndarray]:
@@ -60,27 +65,42 @@ class Analogies:
 
     def of(self, query_rows: np.ndarray, doc_rows: np.ndarray, fold: int) -> np.ndarray:
         """float32 (N, len(NAMES)) for the network that was not trained on ``fold``."""
-        asked, places = np.unique(query_rows, return_inverse=True)
-        spaces = (self._vectors, self.features.pooled)
-        return np.concatenate([self._in_space(*space, asked, places.reshape(-1), doc_rows, fold) for space in spaces], axis=1)
-
-    def _in_space(
-        self, asks: np.ndarray, says: np.ndarray, asked: np.ndarray, places: np.ndarray, doc_rows: np.ndarray, fold: int
-    ) -> np.ndarray:
         from core.search.cross_loops import analogies
 
-        alike = asks[asked].astype(np.float64) @ asks[self.queries].astype(np.float64).T
-        alike[:, self.task.fold_of[self.queries] == fold] = -np.inf
-        alike[asked[:, None] == self.queries] = -np.inf
-        nearest = np.argsort(-alike, axis=1, kind="stable")[:, :NEIGHBOURS]
-        likeness = np.take_along_axis(alike, nearest, 1)
-        neighbours = np.where(np.isfinite(likeness), nearest, -1).astype(np.int64)
-        found = np.empty((len(doc_rows), 3), np.float32)
-        analogies(
-            places.astype(np.int64), np.ascontiguousarray(doc_rows, np.int64), neighbours,
-            np.where(np.isfinite(likeness), likeness, 0).astype(np.float32), self._positives, says, found,
-        )  # fmt: skip
-        return found
+        query_rows, doc_rows = np.ascontiguousarray(query_rows, np.int64), np.ascontiguousarray(doc_rows, np.int64)
+        columns = []
+        for name, (asks, says) in (("asked", self._vectors), ("said", self.features.pooled)):
+            neighbours, likeness = self._nearest(name, asks, query_rows, fold)
+            found = np.empty((len(doc_rows), 3), np.float32)
+            in_shares(
+                len(doc_rows), thread_count(None),
+                lambda first, last, about=(neighbours, likeness), says=says, found=found: analogies(
+                    query_rows[first:last], doc_rows[first:last], *about, self._positives, says, found[first:last]
+                ),
+                least=LEAST_PAIRS,
+            )  # fmt: skip
+            columns.append(found)
+        return np.concatenate(columns, axis=1)
+
+    def _nearest(self, space: str, asks: np.ndarray, query_rows: np.ndarray, fold: int) -> tuple[np.ndarray, np.ndarray]:
+        """(int32, float32), both (Q, NEIGHBOURS): for each query its most alike training queries outside the fold, as places in
+        ``self.queries``, never itself, -1 = none, and how alike; rows that nobody asked for yet are not set."""
+        n = len(self.features.words.queries.sizes)
+        empty = np.full((n, NEIGHBOURS), UNKNOWN, np.int32), np.zeros((n, NEIGHBOURS), np.float32)
+        neighbours, likeness = self._found.setdefault((space, fold), empty)
+        new = np.unique(query_rows[neighbours[query_rows, 0] == UNKNOWN])
+        if len(new):
+            others = np.flatnonzero(self.task.fold_of[self.queries] != fold)
+            hits = top_k(asks[new], asks[self.queries[others]], NEIGHBOURS + 1)
+            is_real = hits.doc_rows >= 0
+            places = np.full(is_real.shape, -1, np.int64)
+            places[is_real] = others[hits.doc_rows[is_real]]
+            is_own = is_real & (self.queries[places] == new[:, None])
+            order = np.argsort(is_own, axis=1, kind="stable")[:, :NEIGHBOURS]
+            # In this order: whoever finds a neighbour finds its likeness, too.
+            likeness[new] = np.take_along_axis(np.where(is_real & ~is_own, hits.scores, 0), order, 1)
+            neighbours[new] = np.take_along_axis(np.where(is_own, -1, places), order, 1)
+        return neighbours, likeness
 
 
 def _summed(bags: Bags, weights: np.ndarray, table: np.ndarray) -> np.ndarray:

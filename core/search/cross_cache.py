@@ -50,6 +50,13 @@ def forget() -> None:
         _models.clear()
 
 
+def forget_pairs() -> None:
+    """Empty what the models in memory said of pairs; the models stay."""
+    with _lock:
+        for model in _models.values():
+            model.pairs.forget()
+
+
 def _open_or_train(corpus: Corpus, piece: CrossEncoder, bm25: BM25, seed: int, home: Path | None) -> CrossModel:
     if home is not None and (home / "model.json").is_file():
         try:

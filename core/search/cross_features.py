@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.search.cross_words import QUESTIONS, WordTable
+from core.search.threads import in_shares, thread_count
 
 if TYPE_CHECKING:
     from core.corpus.corpus import Corpus
@@ -21,6 +22,7 @@ SCORES = (
     "cosine to the feedback", "cosine to the feedback, best",
 )  # fmt: skip
 EMPTY = 1e-6
+LEAST_QUERIES = 64  # fewer are not worth a second thread
 
 
 class PairFeatures:
@@ -97,12 +99,19 @@ class PairFeatures:
         starts = np.concatenate([[0], np.cumsum(is_there.sum(1))])
         bags = (words.queries, words.documents, words.titles, words.query_pairs, words.document_pairs)
         made = np.empty((len(query_rows), len(INTERACTIONS)), np.float32)
-        interactions(
-            query_rows, doc_rows, words.vectors, words.idf, words.stems, words.is_name, words.is_number, words.is_negation,
+        about = (
+            words.vectors, words.idf, words.stems, words.is_name, words.is_number, words.is_negation,
             *(part for bag in bags for part in (bag.items, bag.starts)),
             starts, self._lexical[:, :FEEDBACK][is_there], self._feedback[is_there], self._doc_weights,
-            int(words.queries.sizes.max(initial=1)), made,
+            int(words.queries.sizes.max(initial=1)),
         )  # fmt: skip
+        begins = np.append(np.flatnonzero(np.diff(query_rows, prepend=-1)), len(query_rows))
+
+        def work(first: int, last: int) -> None:
+            pairs = slice(begins[first], begins[last])  # those of one query stay together
+            interactions(query_rows[pairs], doc_rows[pairs], *about, made[pairs])
+
+        in_shares(len(begins) - 1, thread_count(None), work, least=LEAST_QUERIES)
         found[order, : made.shape[1]] = made
         return made.shape[1]
 

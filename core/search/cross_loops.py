@@ -207,11 +207,11 @@ def interactions(
         row[at + 6], row[at + 7] = math.log1p(doc_last - doc_first), math.log1p(n_query)
 
 
-@compiled((given(i8), given(i8), given(i8, 2), given(f4, 2), given(i8, 2), given(f4, 2), filled(f4, 2)))
+@compiled((given(i8), given(i8), given(i4, 2), given(f4, 2), given(i8, 2), given(f4, 2), filled(f4, 2)))
 def analogies(places, doc_rows, neighbours, likeness, positives, vectors, found):
     """Fill ``found`` (N, 3): how a document resembles what answered the queries most like the pair's.
 
-    ``places``: each pair's row in ``neighbours`` and ``likeness`` (A, K): training queries, -1 = none, and how alike they are;
+    ``places``: each pair's row in ``neighbours`` and ``likeness`` (Q, K): training queries, -1 = none, and how alike they are;
     ``positives`` (T, J): their labelled documents, -1 = none; ``vectors``: the documents'. Columns: the best product of both
     likenesses, the mean over the neighbours weighted by theirs, the best document. A document is no analogy of itself.
     """

@@ -58,6 +58,11 @@ class PairStore:
                 except (OSError, ValueError, KeyError, zipfile.BadZipFile):
                     continue
 
+    def forget(self) -> None:
+        """Empty the memory; what is on disk stays."""
+        with self._lock:
+            self._keys, self._values = self._keys[:0], self._values[:0]
+
     def _find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if not len(self._keys):
             return np.zeros(len(keys), np.int64), np.zeros(len(keys), bool)
