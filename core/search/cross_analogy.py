@@ -85,9 +85,10 @@ class Analogies:
     def _nearest(self, space: str, asks: np.ndarray, query_rows: np.ndarray, fold: int) -> tuple[np.ndarray, np.ndarray]:
         """(int32, float32), both (Q, NEIGHBOURS): for each query its most alike training queries outside the fold, as places in
         ``self.queries``, never itself, -1 = none, and how alike; rows that nobody asked for yet are not set."""
-        n = len(self.features.words.queries.sizes)
-        empty = np.full((n, NEIGHBOURS), UNKNOWN, np.int32), np.zeros((n, NEIGHBOURS), np.float32)
-        neighbours, likeness = self._found.setdefault((space, fold), empty)
+        if (space, fold) not in self._found:
+            shape = len(self.features.words.queries.sizes), NEIGHBOURS
+            self._found.setdefault((space, fold), (np.full(shape, UNKNOWN, np.int32), np.zeros(shape, np.float32)))
+        neighbours, likeness = self._found[space, fold]
         new = np.unique(query_rows[neighbours[query_rows, 0] == UNKNOWN])
         if len(new):
             others = np.flatnonzero(self.task.fold_of[self.queries] != fold)
