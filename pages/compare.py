@@ -9,9 +9,8 @@ from pages.ui.compare_pair import pair_view
 from pages.ui.compare_retrained import retrained_view
 from pages.ui.compare_tables import band_chart, cost_chart, curve_chart, measures_table, tests_table
 
-with frame("Compare", has_title=False) as session:
+with frame("Compare") as session:
     link = session.link
-    st.title("Compare", anchor=False)
     chosen, measure = choose_trials(session)
     systems = chosen.comparison.systems
     retrained_view(session, chosen, measure)

@@ -22,6 +22,12 @@ def test_without_a_trial_the_way_is_offered(root, corpus_link):  # noqa: F811
     assert "Train some" in {b.label for b in at.button}
 
 
+def test_without_a_corpus_the_page_has_one_title(root):
+    at = page(root)
+    assert not at.exception and [title.value for title in at.title] == ["Compare"]
+    assert "Choose a corpus" in {b.label for b in at.button}
+
+
 def test_one_trial_stands_beside_the_baselines(root, corpus_link, train):  # noqa: F811
     train("in-batch")
     at = page(root, corpus=corpus_link)
